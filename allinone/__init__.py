@@ -1,0 +1,1 @@
+"""Train once, get a whole family of speech recognisers."""

@@ -1,0 +1,137 @@
+"""`allinone train`: one run, from its configuration to its last checkpoint and results."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import lightning
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from allinone.cli.run_folder import CHECKPOINTS, FINISHED
+from allinone.data import SpeechDataModule
+from allinone.subnet import SearchSpace
+from allinone.tasks.ctc import CtcTask
+from allinone.tasks.description import restore
+from allinone.text import Tokenizer
+from allinone.training import FitSettings, OnePassModule, fit
+from allinone.training.checkpoints import newest_readable, read_checkpoint
+from allinone.training.resume import refuse_changes
+from allinone.training.start import take_over_checkpoint
+
+logger = logging.getLogger(__name__)
+
+CONFIG = "config.yaml"
+
+
+def run(config: DictConfig) -> None:
+    """Trains, or continues a training."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    config = _settings(config, folder)
+    start = newest_readable(folder / CHECKPOINTS) if config.resume and (folder / CHECKPOINTS).is_dir() else None
+    if config.resume and start is None:
+        logger.info("There is no unfinished run to resume: a new one starts.")
+    logger.info("This run writes to %s.", folder)
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
+    settings: FitSettings = instantiate(config.trainer)
+    data: SpeechDataModule = instantiate(config.data, seed=config.seed)
+    data.prepare()
+    task = _task(config, data)
+    report = data.check(task.tokenizer, task.frames)
+    (folder / "data.json").write_text(json.dumps(report.to_dict(), indent=1))
+    if start is None:
+        _initialise(task, config.init)
+    else:
+        _continue(data, *start)
+    sampler = instantiate(config.sampler)(space=task.space)
+    module = OnePassModule(
+        task=task,
+        sampler=sampler,
+        objective=instantiate(config.objective),
+        optimizer=instantiate(config.optimizer),
+        schedule=instantiate(config.schedule),
+        max_steps=settings.max_steps,
+        gradient_clip=settings.gradient_clip,
+        accumulate=settings.accumulate,
+        seed=config.seed,
+        origin={"data_hash": data.fingerprint, "experiment": HydraConfig.get().runtime.choices.get("experiment")},
+    )
+    trainer = fit(module, data, settings, folder, start[0] if start else None, data.start.consumed)
+    if trainer.received_sigterm or trainer.global_step < settings.max_steps:
+        logger.warning("Stopped at step %d of %d; continue with resume=%s", trainer.global_step, settings.max_steps, folder)
+        raise SystemExit(143)
+    if trainer.is_global_zero:
+        _finish(folder, module, trainer)
+
+
+def _settings(config: DictConfig, folder: Path) -> DictConfig:
+    """The run's configuration: kept in its folder at the first start, compared or taken up again when it continues."""
+    kept = folder / CONFIG
+    if not (config.resume and kept.exists()):
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(config, kept, resolve=True)
+        return config
+    before = OmegaConf.load(kept)
+    assert isinstance(before, DictConfig)
+    overrides = [entry for entry in HydraConfig.get().overrides.task if not entry.startswith("resume=")]
+    if not overrides and isinstance(config.resume, str):
+        before.resume = config.resume
+        return before
+    refuse_changes(_plain(before), _plain(config))
+    return config
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _task(config: DictConfig, data: SpeechDataModule) -> CtcTask:
+    """The supernet; one that starts from trained weights keeps their labels."""
+    space: SearchSpace = instantiate(config.space)
+    return CtcTask(
+        layout=instantiate(config.network),
+        space=space,
+        tokenizer=_tokenizer(config, data),
+        quantizer=instantiate(config.quantizer),
+        features=instantiate(config.features),
+        augment=instantiate(config.augment),
+    )
+
+
+def _tokenizer(config: DictConfig, data: SpeechDataModule) -> Tokenizer:
+    if config.init is not None:
+        return restore(read_checkpoint(Path(config.init))["allinone"]["tokenizer"])
+    tokenizer = instantiate(config.tokenizer)
+    return tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer(data.texts("train"))
+
+
+def _initialise(task: CtcTask, source: str | None) -> None:
+    if source is not None:
+        take_over_checkpoint(task, Path(source))
+
+
+def _continue(data: SpeechDataModule, path: Path, checkpoint: dict[str, Any]) -> None:
+    about = checkpoint["allinone"]
+    if about["origin"]["data_hash"] != data.fingerprint:
+        raise ValueError(
+            f"Resuming requires the training data that the run began with (hash {about['origin']['data_hash']:.12}); found "
+            f"data of hash {data.fingerprint:.12}. Bring the data back, or start a new run with resume=false."
+        )
+    data.resume(about["position"])
+    logger.info("Continuing from %s, after %d batches.", path, data.start.consumed)
+
+
+def _finish(folder: Path, module: OnePassModule, trainer: lightning.Trainer) -> None:
+    """Writes what the run came to; the results come last, because a run with results is finished."""
+    cost = module.ledger.summary()
+    (folder / "cost.json").write_text(json.dumps(cost, indent=1))
+    scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("dev/")}
+    results = {"steps": trainer.global_step, "scores": scores, "data_hash": module.origin["data_hash"]}
+    (folder / FINISHED).write_text(json.dumps(results, indent=1))
+    if cost["single_runs"]:
+        logger.info("This run cost %.2f single runs (%.0f s of training).", cost["single_runs"], cost["seconds"])
+    logger.info("The best checkpoint is %s.", folder / CHECKPOINTS / "best.ckpt")

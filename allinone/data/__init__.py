@@ -1,0 +1,19 @@
+"""Data: corpora of recordings and transcripts become checked, exactly resumable batches of waveforms and labels."""
+
+from allinone.data.batch import SAMPLE_RATE, Batch
+from allinone.data.corpora import Corpus, FolderCorpus, Row, TableCorpus
+from allinone.data.module import SpeechDataModule
+from allinone.data.report import DataReport
+from allinone.data.synthetic import write_synthetic_corpus
+
+__all__ = [
+    "SAMPLE_RATE",
+    "Batch",
+    "Corpus",
+    "DataReport",
+    "FolderCorpus",
+    "Row",
+    "SpeechDataModule",
+    "TableCorpus",
+    "write_synthetic_corpus",
+]

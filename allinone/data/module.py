@@ -1,0 +1,341 @@
+"""The data module: from a corpus and its settings to checked, exactly resumable batches."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lhotse import CutSet, MonoCut, MultiCut, SupervisionSegment
+from lhotse.cut import Cut
+from lhotse.utils import perturb_num_samples
+from torch.utils.data import DataLoader
+
+from allinone.data.batch import SAMPLE_RATE, Batch
+from allinone.data.chance import draw
+from allinone.data.corpora import SPLITS, Corpus, Row
+from allinone.data.dataset import SpeechDataset
+from allinone.data.preparation import Progress, prepare_audio
+from allinone.data.report import (
+    DUPLICATE,
+    EMPTY_TEXT,
+    MALFORMED,
+    TOO_LONG,
+    TOO_SHORT,
+    UNKNOWN,
+    DataReport,
+)
+from allinone.data.stream import Position, TrainingStream
+from allinone.text import Normalizer, Tokenizer
+
+logger = logging.getLogger(__name__)
+
+
+class SpeechDataModule(lightning.LightningDataModule):
+    """Training, dev and test batches of one corpus.
+
+    Use it in this order: ``prepare()`` reads and checks audio and text; a tokenizer is made (``texts("train")`` helps);
+    ``check(tokenizer, frames)`` completes the report; then the loaders. The Trainer needs
+    ``use_distributed_sampler=False``, because the stream shares batches among ranks itself.
+
+    Args:
+        corpus: where utterances come from.
+        normalizer: how transcripts become text to learn.
+        batch_seconds: audio seconds of a training batch at most (per rank), after speed perturbation.
+        eval_batch_seconds: of a dev or test batch, padding included; ``batch_seconds`` by default.
+        num_buckets: groups of similar duration that training batches are drawn from.
+        speed_factors: speeds of training utterances, chosen per utterance and epoch; empty for none.
+        num_workers: processes that load training batches; 0 loads in the training process. The batches are the same.
+        seed: of order, speeds and ``Batch.seeds``.
+        max_seconds: longer utterances are skipped; so are those longer than a batch.
+        dev_share, test_share: sizes of automatic splits, for a corpus without splits.
+        cache: folder for decoded audio; None reads the recordings where they are, each time.
+        prepare_workers: processes that decode.
+        max_bad_share: stop when a larger share of the utterances, 0 .. 1, has to be skipped for any reason.
+
+    Raises:
+        ValueError: if a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        normalizer: Callable[[str], str] | None = None,
+        batch_seconds: float = 120.0,
+        eval_batch_seconds: float | None = None,
+        num_buckets: int = 10,
+        speed_factors: Sequence[float] = (0.9, 1.0, 1.1),
+        num_workers: int = 2,
+        seed: int = 0,
+        max_seconds: float = 20.0,
+        dev_share: float = 0.05,
+        test_share: float = 0.05,
+        cache: str | None = ".cache/allinone",
+        prepare_workers: int = 4,
+        max_bad_share: float = 0.05,
+    ) -> None:
+        super().__init__()
+        _check_settings(batch_seconds, speed_factors, max_seconds, dev_share, test_share, max_bad_share)
+        self.corpus = corpus
+        self.normalizer = normalizer or Normalizer()
+        self.batch_seconds = batch_seconds
+        self.eval_batch_seconds = eval_batch_seconds or batch_seconds
+        self.num_buckets = num_buckets
+        self.speed_factors = tuple(float(factor) for factor in speed_factors)
+        self.num_workers = num_workers
+        self.seed = seed
+        self.max_seconds = min(max_seconds, batch_seconds)
+        self.dev_share, self.test_share = dev_share, test_share
+        self.cache = cache
+        self.prepare_workers = prepare_workers
+        self.max_bad_share = max_bad_share
+        self.start = Position()
+        self.stream: TrainingStream | None = None
+        self.report: DataReport | None = None
+        self.tokenizer: Tokenizer | None = None
+        self.cuts: dict[str, list[Cut]] = {split: [] for split in SPLITS}
+        self._frames: Callable[[int], int] | None = None
+        self._needed: dict[str, int] = {}
+
+    def prepare(self, progress: Progress | None = None) -> DataReport:
+        """Read the corpus, decode what is not decoded yet, and check audio and text.
+
+        Raises:
+            ValueError: if the corpus is not as described, or too much of it is bad.
+        """
+        rows = self.corpus.rows()
+        report = DataReport(self.corpus.name, len(rows))
+        good, seen = [], set()
+        for row in rows:
+            if row.problem or row.id in seen:
+                report.add(MALFORMED if row.problem else DUPLICATE, row.id, row.problem or "an id twice")
+            else:
+                good.append(row)
+            seen.add(row.id)
+        prepared = prepare_audio(
+            good,
+            self.corpus.archive_path,
+            None if self.cache is None else Path(self.cache),
+            self.prepare_workers,
+            progress,
+        )
+        report.resampled = {rate: count for rate, count in prepared.rates.items() if rate != SAMPLE_RATE}
+        report.automatic_splits = not any(row.split for row in good)
+        self.cuts = {split: [] for split in SPLITS}
+        for row in good:
+            text = self.normalizer(row.text)
+            if row.id in prepared.problems:
+                report.add(prepared.problems[row.id][0], row.id, prepared.problems[row.id][1])
+            elif not text:
+                report.add(EMPTY_TEXT, row.id, f"nothing spoken in {row.text!r}")
+            elif (seconds := prepared.recordings[row.id].duration) > self.max_seconds:
+                report.add(TOO_LONG, row.id, f"{seconds:.2f} s, at most {self.max_seconds:g} s are allowed")
+            else:
+                split = row.split or self._automatic_split(text)
+                self.cuts[split].append(_cut(row, text, prepared.recordings[row.id]))
+        self.report = report
+        self._count(report)
+        report.refuse_if_bad(self.max_bad_share)
+        if not self.cuts["train"]:
+            raise ValueError(f"training requires utterances in the split 'train', found none; {report.summary()}")
+        return report
+
+    def check(self, tokenizer: Tokenizer, frames: Callable[[int], int]) -> DataReport:
+        """Skip what the tokenizer cannot write and what is too short for its text; log and return the full report.
+
+        CTC needs a frame for every label and one more between equal neighbours.
+
+        Args:
+            tokenizer: of the network to be trained.
+            frames: encoder frames that a number of samples at 16 kHz gives.
+
+        Raises:
+            ValueError: if too much is bad, or nothing is left to train on.
+        """
+        report = self._prepared()
+        assert self.tokenizer is None, "check() filters the utterances once"
+        self.tokenizer, self._frames = tokenizer, frames
+        for split, cuts in self.cuts.items():
+            self.cuts[split] = [cut for cut in cuts if self._usable(cut, report)]
+        self._count(report)
+        report.refuse_if_bad(self.max_bad_share)
+        if not self.cuts["train"]:
+            raise ValueError(f"training requires utterances in the split 'train', found none; {report.summary()}")
+        logger.info(report.summary())
+        return report
+
+    def texts(self, split: str) -> list[str]:
+        """Normalised transcripts of a split."""
+        self._prepared()
+        return [_text(cut) for cut in self.cuts[split]]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over ids, texts, splits and lengths in samples of the training data, in hexadecimal."""
+        self._prepared()
+        lines = [[cut.id, _text(cut), "train", cut.num_samples] for cut in self.cuts["train"]]
+        return hashlib.sha256(json.dumps(sorted(lines)).encode()).hexdigest()
+
+    @property
+    def sizes(self) -> dict[str, dict[str, float]]:
+        """Lines and hours of each split."""
+        return self._prepared().kept
+
+    def state(self, consumed: int) -> dict[str, int]:
+        """Where the training stands after ``consumed`` batches, as plain numbers for a checkpoint."""
+        position = self.stream.position(consumed) if self.stream is not None else self.start
+        return {"consumed": position.consumed, "epoch": position.epoch, "epoch_start": position.epoch_start}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Let ``train_dataloader`` begin at a ``state``."""
+        self.start = Position(int(state["consumed"]), int(state["epoch"]), int(state["epoch_start"]))
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Endless training batches of this rank, from ``start`` on."""
+        tokenizer = self._checked()
+        world_size, rank = self._ranks()
+        self.stream = TrainingStream(
+            self.cuts["train"],
+            batch_seconds=self.batch_seconds,
+            num_buckets=self.num_buckets,
+            speed_factors=self.speed_factors,
+            seed=self.seed,
+            world_size=world_size,
+            rank=rank,
+            start=self.start,
+            fits=self._fits,
+        )
+        return DataLoader(
+            SpeechDataset(tokenizer, self.seed),
+            batch_size=None,
+            sampler=self.stream,
+            num_workers=self.num_workers,
+            prefetch_factor=4 if self.num_workers else None,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # leaves the global one alone: a resumed run draws the same from it
+        )
+
+    def loader(self, split: str, world_size: int | None = None, rank: int | None = None) -> DataLoader[Batch]:
+        """Every utterance of a split once, the longest first; rank r of n gets batches r, r + n, ...
+
+        Raises:
+            ValueError: if the split is empty.
+        """
+        tokenizer = self._checked()
+        if not self.cuts[split]:
+            raise ValueError(
+                f"evaluating requires utterances in the split {split!r}, found none in {self.sizes}; "
+                "name them in the corpus's split column, or leave the column out for automatic splits"
+            )
+        own_size, own_rank = self._ranks()
+        plan = _plan(self.cuts[split], self.eval_batch_seconds)
+        plan = plan[own_rank if rank is None else rank :: own_size if world_size is None else world_size]
+        return DataLoader(
+            SpeechDataset(tokenizer, self.seed),
+            batch_size=None,
+            sampler=[(0, cuts) for cuts in plan],  # pyright: ignore[reportArgumentType]
+            num_workers=0,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self.loader("dev")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return self.loader("test")
+
+    def _ranks(self) -> tuple[int, int]:
+        return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
+
+    def _prepared(self) -> DataReport:
+        assert self.report is not None, "prepare() comes first"
+        return self.report
+
+    def _checked(self) -> Tokenizer:
+        assert self.tokenizer is not None, "prepare() and check() come first"
+        return self.tokenizer
+
+    def _automatic_split(self, text: str) -> str:
+        """A split by the text alone, so that no text is in two."""
+        place = draw("split", text) / 2**63
+        return "dev" if place < self.dev_share else "test" if place < self.dev_share + self.test_share else "train"
+
+    def _usable(self, cut: Cut, report: DataReport) -> bool:
+        assert self.tokenizer is not None and self._frames is not None
+        text = _text(cut)
+        if unknown := self.tokenizer.unknown(text):
+            report.add(UNKNOWN, cut.id, f"{' '.join(sorted(unknown))} in {text!r}")
+            return False
+        labels = self.tokenizer.encode(text)
+        needed = len(labels) + sum(left == right for left, right in zip(labels, labels[1:], strict=False))
+        self._needed[cut.id] = needed
+        if (frames := self._frames(cut.num_samples)) < max(needed, 1):
+            report.add(TOO_SHORT, cut.id, f"{cut.duration:.2f} s give {frames} frames, {text!r} needs {needed}")
+            return False
+        return True
+
+    def _fits(self, cut: Cut, factor: float) -> bool:
+        """Whether a cut at another speed still is neither too long nor too short."""
+        assert self._frames is not None
+        samples = perturb_num_samples(cut.num_samples, factor)
+        return samples <= self.max_seconds * SAMPLE_RATE and self._frames(samples) >= self._needed[cut.id]
+
+    def _count(self, report: DataReport) -> None:
+        for split, cuts in self.cuts.items():
+            hours = sum(cut.duration for cut in cuts) / 3600
+            report.kept[split] = {"lines": len(cuts), "hours": round(hours, 4)}
+
+
+def _text(cut: Cut) -> str:
+    return cut.supervisions[0].text or ""
+
+
+def _cut(row: Row, text: str, recording) -> Cut:
+    supervision = SupervisionSegment(
+        id=row.id, recording_id=row.id, start=0.0, duration=recording.duration, text=text, speaker=row.speaker or None
+    )
+    whole = {"id": row.id, "start": 0.0, "duration": recording.duration, "recording": recording}
+    if recording.num_channels == 1:
+        return MonoCut(**whole, channel=0, supervisions=[supervision])
+    return MultiCut(**whole, channel=list(recording.channel_ids), supervisions=[supervision])
+
+
+def _plan(cuts: Sequence[Cut], seconds: float) -> list[CutSet]:
+    """Batches in order of falling duration whose padded audio lasts at most so many seconds."""
+    plan: list[list[Cut]] = []
+    for cut in sorted(cuts, key=lambda cut: (-cut.duration, cut.id)):
+        if plan and plan[-1][0].duration * (len(plan[-1]) + 1) <= seconds:
+            plan[-1].append(cut)
+        else:
+            plan.append([cut])
+    return [CutSet.from_cuts(batch) for batch in plan]
+
+
+def _check_settings(
+    batch_seconds: float,
+    speed_factors: Sequence[float],
+    max_seconds: float,
+    dev_share: float,
+    test_share: float,
+    max_bad_share: float,
+) -> None:
+    wrong = [
+        f"{name}={value}"
+        for name, value, good in (
+            ("batch_seconds", batch_seconds, batch_seconds > 0),
+            ("speed_factors", list(speed_factors), all(0.5 <= factor <= 2 for factor in speed_factors)),
+            ("max_seconds", max_seconds, max_seconds > 0),
+            ("dev_share + test_share", dev_share + test_share, dev_share >= 0 <= test_share < 1 - dev_share),
+            ("max_bad_share", max_bad_share, 0 <= max_bad_share <= 1),
+        )
+        if not good
+    ]
+    if wrong:
+        raise ValueError(
+            "the data settings require positive seconds, speed factors in 0.5 .. 2 and shares in 0 .. 1, found "
+            f"{', '.join(wrong)}; correct them"
+        )

@@ -1,0 +1,32 @@
+"""Greedy CTC decoding: the best label of every frame, repetitions merged, blanks removed."""
+
+import torch
+from torch import Tensor
+
+
+def ctc_greedy(log_probs: Tensor, lengths: Tensor, blank: int = 0) -> list[list[int]]:
+    """Labels of the single best path of every utterance (Graves et al. 2006, best path decoding).
+
+    Args:
+        log_probs: ``(batch, time, vocab)``, in any monotone scale (logits serve too).
+        lengths: ``(batch,)`` valid frames of each utterance; what lies behind them is ignored.
+        blank: the label that separates repetitions.
+
+    Returns:
+        A list of labels per utterance, blanks not included.
+
+    Raises:
+        ValueError: if the shapes do not fit each other.
+    """
+    if log_probs.dim() != 3 or lengths.shape != log_probs.shape[:1]:
+        raise ValueError(
+            "ctc_greedy requires log_probs (batch, time, vocab) and lengths (batch,), found "
+            f"{tuple(log_probs.shape)} and {tuple(lengths.shape)}; pass both for the same batch"
+        )
+    best = log_probs.argmax(dim=-1)
+    valid = torch.arange(best.shape[1], device=best.device) < lengths.to(best.device)[:, None]
+    before = torch.nn.functional.pad(best[:, :-1], (1, 0), value=blank) if best.shape[1] else best
+    kept = valid & (best != blank) & (best != before)
+    labels = best[kept].tolist()
+    ends = kept.sum(dim=1).cumsum(dim=0).tolist()
+    return [labels[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]

@@ -1,0 +1,1 @@
+"""Export: from a supernet to stand-alone recognisers."""

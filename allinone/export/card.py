@@ -1,0 +1,86 @@
+"""The model card of an exported member: what it is, how well it recognises, how to use it."""
+
+from allinone.export.manifest import Manifest
+
+_CARD = """\
+---
+library_name: allinone
+pipeline_tag: automatic-speech-recognition
+---
+# Speech recogniser {member}
+
+A stand-alone speech recogniser of {parameters:.2f} million encoder parameters: audio in, text out. It is the member
+`{member}` ({layers}) of a family that was trained in one run by `allinone`; nothing of that family is needed to
+run it.
+
+| | |
+|---|---|
+| weights on disk | {stored:.2f} MB |
+| encoder, by the rule of the papers | {encoder:.2f} MB, {ratio:.1f} times smaller than the largest member at 32 bits |
+| multiply-accumulates | {macs:.0f} million per second of audio |
+| output | {tokens} tokens, CTC |
+{results}
+## Use
+
+```python
+import allinone
+
+recogniser = allinone.load("path/to/this/folder")
+print(recogniser.transcribe_file("recording.wav"))
+```
+
+```
+allinone transcribe model=path/to/this/folder audio=recording.wav
+```
+
+Audio of any sample rate is converted to 16 kHz mono. `model.safetensors` holds packed integers and their scales,
+`tokens.txt` the tokens, `manifest.json` everything else, the sha256 of each file included: loading checks them all, so
+an edited file (this one, too) is refused.
+
+## Training data and licence
+
+{data}
+
+The weights were learnt from that data: its licence decides how they may be used.
+Written by allinone {version}.
+"""
+
+
+def model_card(manifest: Manifest, num_tokens: int) -> str:
+    """The text of ``README.md``."""
+    return _CARD.format(
+        member=manifest.member,
+        layers=_layers(manifest.member),
+        parameters=manifest.parameters / 1e6,
+        stored=manifest.bytes_stored / 1e6,
+        encoder=manifest.bytes / 1e6,
+        ratio=manifest.ratio,
+        macs=manifest.macs / 1e6,
+        tokens=num_tokens,
+        results=_results(manifest),
+        data=_data(manifest),
+        version=manifest.versions.get("allinone", "of unknown version"),
+    )
+
+
+def _layers(member: str) -> str:
+    runs = [run.split("-") for run in member.split("+")]
+    return ", then ".join(
+        f"{depth} layers, {width} feed-forward units, {bits.removesuffix('bit')} bits per weight"
+        for depth, width, bits in runs
+    )
+
+
+def _results(manifest: Manifest) -> str:
+    rows = [
+        f"| {measure.upper()} on {split} | {value:.2f} % |"
+        for split, measures in (manifest.results or {}).items()
+        for measure, value in measures.items()
+    ]
+    return "".join(f"{row}\n" for row in rows) or "| error rates | not measured when this was exported |\n"
+
+
+def _data(manifest: Manifest) -> str:
+    about = manifest.training_data.get("about") or "The training data was not described when this was exported."
+    digest = manifest.training_data.get("hash")
+    return f"{about} Hash of the training data: `{digest}`." if digest else about

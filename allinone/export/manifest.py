@@ -1,0 +1,164 @@
+"""The manifest of an exported member: what the folder holds, and the hashes that prove it."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from allinone.export.tensors import Table
+
+FILE_NAME = "manifest.json"
+FORMAT = "allinone-member"
+FORMAT_VERSION = 1
+
+_AGAIN = "Export the member again, or copy the whole folder again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What an exported member is.
+
+    Args:
+        member: its name, such as ``4-512-4bit``.
+        parameters: number of weights by the papers' count.
+        bytes: size by the papers' rule.
+        ratio: bytes of the largest member at full precision, divided by ``bytes``.
+        bytes_stored: bytes of all stored tensors.
+        macs: multiply-accumulates per second of audio.
+        network: description from which the network and its tokenizer are rebuilt.
+        tensors: for each weight how it is stored, see :mod:`allinone.export.tensors`.
+        weights: name of the file of the weights.
+        tokens: name of the file that lists the tokens.
+        training_data: ``hash`` and ``about`` (a sentence on source and licence), each None where unknown.
+        results: measured error rates in percent by split, ``{"test": {"wer": 23.1, "cer": 9.4}}``, or None.
+        versions: of the packages that wrote it.
+        files: for each other file its ``bytes`` and ``sha256``.
+    """
+
+    member: str
+    parameters: float
+    bytes: float
+    ratio: float
+    bytes_stored: int
+    macs: float
+    network: dict[str, Any]
+    tensors: Table
+    weights: str
+    tokens: str
+    training_data: dict[str, str | None]
+    results: dict[str, dict[str, float]] | None
+    versions: dict[str, str]
+    files: dict[str, dict[str, Any]]
+
+    def write(self, folder: Path) -> None:
+        """Writes ``manifest.json``."""
+        content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Reads and checks ``manifest.json``; :meth:`check_files` checks what it names.
+
+        Raises:
+            ValueError: if the folder is missing or foreign, or the manifest is damaged or of a newer format.
+        """
+        content = _read_json(folder)
+        if content.get("format") != FORMAT:
+            raise ValueError(
+                f"{folder / FILE_NAME} must be the manifest of a member that allinone exported (format {FORMAT!r}); "
+                f"found format {content.get('format')!r}. Name a folder that `allinone export` wrote."
+            )
+        if content.get("format_version") != FORMAT_VERSION:
+            raise ValueError(
+                f"This allinone reads members of format version {FORMAT_VERSION}; found version "
+                f"{content.get('format_version')!r} in {folder}. Install the allinone that wrote it "
+                f"({content.get('versions')}), or export the member again."
+            )
+        values = {name: value for name, value in content.items() if name not in ("format", "format_version")}
+        required = {field.name: field.type for field in fields(cls)}
+        wrong = sorted(required.keys() ^ values.keys())
+        wrong += [name for name in required.keys() & values.keys() if not _fits(values[name], required[name])]
+        if wrong:
+            raise ValueError(
+                f"{folder / FILE_NAME} must have the fields {', '.join(required)}; found {', '.join(wrong)} missing, "
+                f"unknown or of a wrong type. {_AGAIN}"
+            )
+        return cls(**values)
+
+    def check_files(self, folder: Path) -> None:
+        """Compares every file with its size and its hash.
+
+        Raises:
+            ValueError: naming the first file that is missing, torn or changed.
+        """
+        for name in (self.weights, self.tokens):
+            if name not in self.files:
+                raise ValueError(f"{folder / FILE_NAME} must list the hash of {name}; found none. {_AGAIN}")
+        for name, entry in self.files.items():
+            if Path(name).name != name:  # never read outside the folder
+                raise ValueError(f"A manifest names files of its own folder; found {name!r} in {folder}. {_AGAIN}")
+            path = folder / name
+            if not path.is_file():
+                raise ValueError(f"The exported member needs the file {name}; found none in {folder}. {_AGAIN}")
+            found = file_entry(path)
+            if found["bytes"] != entry.get("bytes"):
+                raise ValueError(f"{path} must have {entry.get('bytes')} bytes; found {found['bytes']}. {_AGAIN}")
+            if found["sha256"] != entry.get("sha256"):
+                raise ValueError(
+                    f"{path} must have the sha256 {entry.get('sha256')}; found {found['sha256']}: "
+                    f"it was changed after the export. {_AGAIN}"
+                )
+
+
+def file_entry(path: Path) -> dict[str, Any]:
+    """Size and hash of a file."""
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def is_exported_member(folder: Path) -> bool:
+    """Whether everything in a folder was written by an export, so that it can be replaced."""
+    try:
+        content = _read_json(folder)
+    except ValueError:
+        return False
+    files = content.get("files")
+    return (
+        content.get("format") == FORMAT
+        and isinstance(files, Mapping)
+        and {path.name for path in folder.iterdir()} <= {FILE_NAME, *files}
+    )
+
+
+def _read_json(folder: Path) -> dict[str, Any]:
+    path = folder / FILE_NAME
+    if not path.is_file():
+        found = "no such folder" if not folder.is_dir() else _listing(entry.name for entry in folder.iterdir())
+        raise ValueError(
+            f"An exported member is a folder with a {FILE_NAME}; found {found} at {folder}. "
+            "Name a folder that `allinone export` wrote."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} must be a JSON document; found a damaged one ({error}). {_AGAIN}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a JSON object; found {type(content).__name__}. {_AGAIN}")
+    return content
+
+
+def _listing(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)[:5]) or "an empty folder"
+
+
+def _fits(value: object, annotation: object) -> bool:
+    """Whether a JSON value is of the kind that a field's annotation names."""
+    kind = getattr(annotation, "__origin__", annotation)
+    if kind is float:
+        return isinstance(value, int | float)
+    if isinstance(kind, type):
+        return isinstance(value, kind)
+    return value is None or isinstance(value, dict)

@@ -1,0 +1,130 @@
+"""Weights as two streams of a file, and back: one entry of a table says how each weight is stored.
+
+A file of weights holds at most two tensors, each of one dimension: ``packed`` (uint8) and ``floats`` (float32). The
+weights follow each other in them without gaps, in the order of the table. (A tensor for each weight would make the
+header of a small network of few bits larger than 2 % of the file: it takes some 6 kB a layer.) An entry of the table is
+
+* ``{"encoding": "plain", "shape": [...]}``: the weight stands in ``floats``;
+* ``{"encoding": "packed", "shape": [...], "bits": b, "scale": [...]}``: the weight is its integers times its scale;
+  the integers stand in ``packed`` (:mod:`allinone.quantization.packing`), the scale, of the shape given, in ``floats``.
+
+Another way of storing is another encoding: readers refuse the encodings that they do not know.
+"""
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from allinone.quantization import Quantised
+from allinone.quantization.packing import pack, packed_bytes, unpack
+
+Weight = Tensor | Quantised
+Table = dict[str, dict[str, Any]]
+
+PACKED, FLOATS = "packed", "floats"
+_DTYPES = {PACKED: torch.uint8, FLOATS: torch.float32}
+
+
+def encode(weights: Mapping[str, Weight]) -> tuple[dict[str, Tensor], Table]:
+    """The tensors that a file holds for these weights, and the table that describes them.
+
+    Raises:
+        ValueError: if a weight or a scale is not finite.
+    """
+    streams: dict[str, list[Tensor]] = {PACKED: [], FLOATS: []}
+    table: Table = {}
+    for name, weight in weights.items():
+        if isinstance(weight, Quantised):
+            shape, scale = list(weight.integers.shape), list(weight.scale.shape)
+            table[name] = {"encoding": "packed", "shape": shape, "bits": weight.bits, "scale": scale}
+            streams[PACKED].append(pack(weight.integers, weight.bits))
+            streams[FLOATS].append(_flat(name, weight.scale))
+        else:
+            table[name] = {"encoding": "plain", "shape": list(weight.shape)}
+            streams[FLOATS].append(_flat(name, weight))
+    return {stream: torch.cat(pieces) for stream, pieces in streams.items() if pieces}, table
+
+
+def decode(tensors: Mapping[str, Tensor], table: Table) -> dict[str, Weight]:
+    """The weights that :func:`encode` turned into these tensors and this table.
+
+    Raises:
+        ValueError: if the table does not describe exactly these tensors.
+    """
+    streams = {stream: _Stream(stream, tensors) for stream in _DTYPES}
+    weights = {name: _decoded(name, entry, streams) for name, entry in table.items()}
+    unknown = tensors.keys() - _DTYPES.keys()
+    if unknown or not all(stream.exhausted for stream in streams.values()):
+        raise ValueError(
+            "The weights must be exactly those of the table; found more of them in "
+            f"{', '.join(sorted(unknown)) or 'the file'}. Export the member again."
+        )
+    return weights
+
+
+def payload(tensors: Mapping[str, Tensor]) -> int:
+    """Bytes of all tensors together."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+class _Stream:
+    """A tensor of one dimension that is read from its beginning to its end."""
+
+    def __init__(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        self.name, self.position = name, 0
+        self.values = tensors.get(name, torch.empty(0, dtype=_DTYPES[name]))
+        if self.values.dtype != _DTYPES[name] or self.values.dim() != 1:
+            raise ValueError(
+                f"The stream {name} must be {_DTYPES[name]} of one dimension; found {self.values.dtype} of shape "
+                f"{tuple(self.values.shape)}. Export the member again."
+            )
+
+    @property
+    def exhausted(self) -> bool:
+        return self.position == len(self.values)
+
+    def take(self, count: int, reader: str) -> Tensor:
+        """The next ``count`` values."""
+        if self.position + count > len(self.values):
+            raise ValueError(
+                f"{reader} must have {count} values in the stream {self.name}; found {len(self.values) - self.position} "
+                "left. Export the member again."
+            )
+        self.position += count
+        return self.values[self.position - count : self.position]
+
+
+def _decoded(name: str, entry: Mapping[str, Any], streams: Mapping[str, _Stream]) -> Weight:
+    encoding, shape = entry.get("encoding"), _shape(name, entry, "shape")
+    if encoding == "plain":
+        return streams[FLOATS].take(prod(shape), name).view(shape)
+    if encoding != "packed":
+        raise ValueError(
+            f"Weights are stored as 'plain' or 'packed'; found {encoding!r} for {name}. "
+            "Read it with the version of allinone that wrote it."
+        )
+    bits, scale = entry.get("bits", 0), _shape(name, entry, "scale")
+    if len(scale) != len(shape) or any(a not in (1, b) for a, b in zip(scale, shape, strict=True)):
+        raise ValueError(f"The scale of {name} must broadcast to {shape}; found {scale}. Export the member again.")
+    integers = unpack(streams[PACKED].take(packed_bytes(prod(shape), bits), name), bits, shape)
+    return Quantised(integers, streams[FLOATS].take(prod(scale), name).view(scale), bits)
+
+
+def _shape(name: str, entry: Mapping[str, Any], key: str) -> tuple[int, ...]:
+    sizes = entry.get(key)
+    if not isinstance(sizes, list) or not all(isinstance(size, int) and size >= 0 for size in sizes):
+        raise ValueError(f"The {key} of {name} must be a list of sizes; found {sizes!r}. Export the member again.")
+    return tuple(sizes)
+
+
+def _flat(name: str, tensor: Tensor) -> Tensor:
+    assert tensor.dtype == torch.float32, f"{name} is {tensor.dtype}"
+    if not tensor.isfinite().all():
+        raise ValueError(
+            f"The weights of a member must be finite; found NaN or infinity in {name}. "
+            "This training has diverged: export from an earlier checkpoint."
+        )
+    return tensor.detach().cpu().reshape(-1)

@@ -1,0 +1,92 @@
+"""Elastic modules: an ordinary module, run with narrower and rounded weights by choice of the caller."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from allinone.quantization import Quantised, Quantizer, narrow
+from allinone.subnet import FULL_PRECISION, LayerConfig
+
+
+class Elastic(nn.Module):
+    """Runs a module with the *effective weights* of a layer configuration: quantise(slice(weight)).
+
+    The module itself is ordinary: it knows nothing of sub-networks, and the same code computes with the effective
+    weights here and with its own weights after extraction. A sub-network owns no weights: it is a narrow and coarse
+    view of the largest one.
+
+    Matrices, that is parameters of two or more dimensions, are quantised; biases and norms are not.
+
+    Args:
+        module: the layer at its largest width.
+        width_axes: for each parameter that has the feed-forward width as a dimension, which dimension that is.
+        quantizer: how matrices are rounded.
+        bits: the bit-widths that will be asked for; full precision needs no entry.
+    """
+
+    def __init__(
+        self, module: nn.Module, width_axes: Mapping[str, int], quantizer: Quantizer, bits: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.module = module
+        self.width_axes = dict(width_axes)
+        self.quantizer = quantizer
+        self.bits = tuple(width for width in sorted(bits) if width < FULL_PRECISION)
+        self.log_scales = nn.ParameterDict()
+        if not self.bits:
+            return
+        for name, weight in module.named_parameters():
+            if weight.dim() > 1:
+                scales = quantizer.initial_log_scales(weight, self.bits)
+                if scales is not None:
+                    self.log_scales[_key(name)] = nn.Parameter(scales)
+
+    @torch.no_grad()
+    def initialise_scales(self) -> None:
+        """Sets all scales from the weights as they are now; to be called after other weights were loaded."""
+        for name, weight in self.module.named_parameters():
+            if _key(name) in self.log_scales:
+                scales = self.quantizer.initial_log_scales(weight, self.bits)
+                assert scales is not None
+                self.log_scales[_key(name)].copy_(scales)
+
+    def forward(self, config: LayerConfig, *inputs: Any) -> Any:
+        """The module's own forward, with effective weights."""
+        weights = {name: self._effective(name, weight, config) for name, weight in self.module.named_parameters()}
+        return functional_call(self.module, weights, inputs)
+
+    def weights(self, config: LayerConfig) -> dict[str, Tensor | Quantised]:
+        """The effective weights under the module's own names, quantised ones as integers and scales."""
+        with torch.no_grad():
+            return {name: self._stored(name, weight, config) for name, weight in self.module.named_parameters()}
+
+    def _effective(self, name: str, weight: Tensor, config: LayerConfig) -> Tensor:
+        weight = self._slice(name, weight, config)
+        if weight.dim() == 1 or config.bits == FULL_PRECISION:
+            return weight
+        return self.quantizer.fake_quantise(weight, self._log_scale(name, weight, config.bits), config.bits)
+
+    def _stored(self, name: str, weight: Tensor, config: LayerConfig) -> Tensor | Quantised:
+        weight = self._slice(name, weight, config)
+        if weight.dim() == 1 or config.bits == FULL_PRECISION:
+            return weight.clone(memory_format=torch.contiguous_format)
+        return self.quantizer.quantise(weight, self._log_scale(name, weight, config.bits), config.bits)
+
+    def _slice(self, name: str, weight: Tensor, config: LayerConfig) -> Tensor:
+        axis = self.width_axes.get(name)
+        return weight if axis is None else weight.narrow(axis, 0, config.width)
+
+    def _log_scale(self, name: str, weight: Tensor, bits: int) -> Tensor | None:
+        """The row of learned scales for that precision, cut to the width of the (already cut) weight."""
+        if _key(name) not in self.log_scales:
+            return None
+        rows = self.log_scales[_key(name)]
+        return narrow(rows[self.bits.index(bits)], self.quantizer.granularity.scale_shape(weight.shape))
+
+
+def _key(name: str) -> str:
+    """A parameter's name as a key of a ParameterDict, which bears no dots."""
+    return name.replace(".", "/")

@@ -1,0 +1,26 @@
+"""The feed-forward module of a Transformer layer."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from allinone.layers.dropout import Dropout
+
+
+class FeedForward(nn.Module):
+    """Widen, SiLU, narrow.
+
+    Args:
+        dim: model dimension.
+        width: hidden units.
+        dropout: probability, after the hidden units and after the output.
+    """
+
+    def __init__(self, dim: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.up = nn.Linear(dim, width)
+        self.down = nn.Linear(width, dim)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, time, dim)`` to the same."""
+        return self.dropout(self.down(self.dropout(functional.silu(self.up(x)))))

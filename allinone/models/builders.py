@@ -1,0 +1,49 @@
+"""Named Conformer layouts with literal sizes."""
+
+from allinone.models.conformer import ConformerLayout
+
+
+def conformer_switchboard() -> ConformerLayout:
+    """The encoder of All-in-one's Switchboard system (section 3.1): 12 layers, 33.5 M parameters."""
+    return ConformerLayout(
+        num_layers=12,
+        dim=256,
+        ffn_dim=2048,
+        num_heads=4,
+        kernel_size=31,
+        subsampling_channels=256,
+        separable_subsampling=False,
+        positions="relative",
+        front_end_bits=None,
+    )
+
+
+def conformer_small() -> ConformerLayout:
+    """For a few hours of speech on a laptop: 6 layers, 2.8 M parameters."""
+    return ConformerLayout(
+        num_layers=6,
+        dim=144,
+        ffn_dim=512,
+        num_heads=4,
+        kernel_size=15,
+        subsampling_channels=32,
+        separable_subsampling=True,
+        positions="rotary",
+        front_end_bits=32,
+    )
+
+
+def conformer_tiny() -> ConformerLayout:
+    """For tests: 3 layers, learns the synthetic corpus in about a minute on a CPU."""
+    return ConformerLayout(
+        num_layers=3,
+        dim=32,
+        ffn_dim=64,
+        num_heads=2,
+        kernel_size=7,
+        subsampling_channels=8,
+        separable_subsampling=True,
+        positions="rotary",
+        front_end_bits=32,
+        dropout=0.0,
+    )

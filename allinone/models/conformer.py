@@ -1,0 +1,181 @@
+"""The Conformer (Gulati et al. 2020): its layer, and its layout as a value."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from torch import Tensor, nn
+
+from allinone.layers import (
+    Context,
+    Conv2dSubsampling,
+    ConvolutionModule,
+    FeedForward,
+    RelativeSelfAttention,
+    RotarySelfAttention,
+)
+from allinone.models.encoder import Encoder
+from allinone.models.inventory import FEATURE_FRAMES, Inventory
+from allinone.subnet import Cost, SubnetConfig, TensorSpec
+
+
+class ConformerLayer(nn.Module):
+    """Half a feed-forward module, self-attention, convolution, the other half, and a norm (Conformer, Eq. 1).
+
+    Args:
+        dim: model dimension.
+        width: hidden units of both feed-forward modules.
+        attention: the self-attention module.
+        kernel_size: frames under the convolution.
+        dropout: probability.
+    """
+
+    width_axes = MappingProxyType(
+        {
+            f"{module}.{parameter}": axis
+            for module in ("feed_forward_1", "feed_forward_2")
+            for parameter, axis in (("up.weight", 0), ("up.bias", 0), ("down.weight", 1))
+        }
+    )
+
+    def __init__(
+        self,
+        dim: int,
+        width: int,
+        attention: RelativeSelfAttention | RotarySelfAttention,
+        kernel_size: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.feed_forward_1 = FeedForward(dim, width, dropout)
+        self.attention = attention
+        self.convolution = ConvolutionModule(dim, kernel_size, dropout)
+        self.feed_forward_2 = FeedForward(dim, width, dropout)
+        self.feed_forward_1_norm = nn.LayerNorm(dim)
+        self.attention_norm = nn.LayerNorm(dim)
+        self.convolution_norm = nn.LayerNorm(dim)
+        self.feed_forward_2_norm = nn.LayerNorm(dim)
+        self.final_norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """``(batch, time, dim)`` to the same."""
+        x = x + 0.5 * self.feed_forward_1(self.feed_forward_1_norm(x))
+        x = x + self.attention(self.attention_norm(x), context)
+        x = x + self.convolution(self.convolution_norm(x), context.padding)
+        x = x + 0.5 * self.feed_forward_2(self.feed_forward_2_norm(x))
+        return self.final_norm(x)
+
+    def context(self, x: Tensor, lengths: Tensor) -> Context:
+        """What all layers share for a batch of this shape."""
+        return self.attention.context(x, lengths)
+
+
+@dataclass(frozen=True)
+class ConformerLayout:
+    """The sizes of a Conformer encoder.
+
+    Args:
+        num_layers: layers of the largest network.
+        dim: model dimension.
+        ffn_dim: feed-forward width of the largest network.
+        num_heads: attention heads.
+        kernel_size: frames under the depthwise convolution.
+        subsampling_channels: channels of the convolutional subsampling.
+        separable_subsampling: whether its second convolution is depthwise-separable.
+        positions: relative (as the paper) or rotary.
+        front_end_bits: precision of the subsampling; None means that of the member.
+        dropout: probability in training.
+        bands: feature bands.
+    """
+
+    num_layers: int
+    dim: int
+    ffn_dim: int
+    num_heads: int
+    kernel_size: int
+    subsampling_channels: int
+    separable_subsampling: bool
+    positions: Literal["relative", "rotary"]
+    front_end_bits: int | None
+    dropout: float = 0.1
+    bands: int = 80
+
+    def __post_init__(self) -> None:
+        if self.dim % self.num_heads or (self.dim // self.num_heads) % 2:
+            raise ValueError(
+                f"The model dimension must be an even multiple of the number of heads; found dim={self.dim} and "
+                f"num_heads={self.num_heads}. Change one of them."
+            )
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"The kernel size must be odd; found {self.kernel_size}. Add or take one.")
+        if self.positions not in ("relative", "rotary"):
+            raise ValueError(f"Positions are 'relative' or 'rotary'; found {self.positions!r}. Choose one of the two.")
+
+    def build(self, subnet: SubnetConfig) -> Encoder:
+        """An ordinary encoder with the depth and widths of a member; its precision is a matter of its weights."""
+        attention = RelativeSelfAttention if self.positions == "relative" else RotarySelfAttention
+        return Encoder(
+            Conv2dSubsampling(
+                self.bands, self.subsampling_channels, self.dim, self.separable_subsampling, self.dropout
+            ),
+            (
+                ConformerLayer(
+                    self.dim,
+                    layer.width,
+                    attention(self.dim, self.num_heads, self.dropout),
+                    self.kernel_size,
+                    self.dropout,
+                )
+                for layer in subnet.layers
+            ),
+        )
+
+    def frames(self, feature_frames: int) -> int:
+        """Encoder frames of so many feature frames."""
+        return Conv2dSubsampling.frames(feature_frames)
+
+    def tensors(self, subnet: SubnetConfig) -> Iterator[TensorSpec]:
+        """All tensors of a member's encoder, as :meth:`build` names them."""
+        front_bits = subnet.layers[0].bits if self.front_end_bits is None else self.front_end_bits
+        yield from self._front_end(Inventory("front_end", front_bits))
+        for index, layer in enumerate(subnet.layers):
+            yield from self._layer(Inventory(f"layers.{index}", layer.bits), layer.width)
+
+    def products(self, subnet: SubnetConfig) -> Cost:
+        """The products that involve no weights: queries with keys (and with positions), attention with values."""
+        frames = self.frames(FEATURE_FRAMES)
+        each = 2 * frames * frames * self.dim
+        if self.positions == "relative":
+            each += frames * (2 * frames - 1) * self.dim
+        return Cost(macs=subnet.depth * each / 10)
+
+    def _front_end(self, front: Inventory) -> Iterator[TensorSpec]:
+        channels, separable = self.subsampling_channels, self.separable_subsampling
+        half, quarter = (FEATURE_FRAMES - 1) // 2, self.frames(FEATURE_FRAMES)
+        half_bands, quarter_bands = (self.bands - 1) // 2, self.frames(self.bands)
+        yield from front.weight_and_bias("first", (channels, 1, 3, 3), half * half_bands)
+        yield from front.weight_and_bias(
+            "second", (channels, 1 if separable else channels, 3, 3), quarter * quarter_bands
+        )
+        if separable:
+            yield from front.weight_and_bias("mix", (channels, channels, 1, 1), quarter * quarter_bands)
+        yield from front.weight_and_bias("linear", (self.dim, channels * quarter_bands), quarter)
+
+    def _layer(self, layer: Inventory, width: int) -> Iterator[TensorSpec]:
+        dim, frames = self.dim, self.frames(FEATURE_FRAMES)
+        for module in ("feed_forward_1", "feed_forward_2"):
+            yield from layer.weight_and_bias(f"{module}.up", (width, dim), frames)
+            yield from layer.weight_and_bias(f"{module}.down", (dim, width), frames)
+            yield from layer.norm(f"{module}_norm", dim)
+        for projection in ("query", "key", "value", "output"):
+            yield from layer.weight_and_bias(f"attention.{projection}", (dim, dim), frames)
+        if self.positions == "relative":
+            yield layer.tensor("attention.position.weight", (dim, dim), 2 * frames - 1)
+            yield layer.tensor("attention.content_bias", (dim,))
+            yield layer.tensor("attention.position_bias", (dim,))
+        yield from layer.weight_and_bias("convolution.expand", (2 * dim, dim), frames)
+        yield from layer.weight_and_bias("convolution.depthwise", (dim, 1, self.kernel_size), frames)
+        yield from layer.weight_and_bias("convolution.project", (dim, dim), frames)
+        for norm in ("convolution.norm", "attention_norm", "convolution_norm", "final_norm"):
+            yield from layer.norm(norm, dim)

@@ -1,0 +1,48 @@
+"""Encoders: an ordinary one, and the elastic one that contains its sub-networks."""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol, cast
+
+from torch import Tensor, nn
+
+from allinone.layers.attention import Context
+
+
+class EncoderLayer(Protocol):
+    """What a layer offers besides being a module from ``(batch, time, dim)`` and a context to the same shape."""
+
+    width_axes: Mapping[str, int]
+
+    def context(self, x: Tensor, lengths: Tensor) -> Context:
+        """What all layers share for a batch of this shape."""
+        ...
+
+
+class Encoder(nn.Module):
+    """A front end and a stack of layers: no elastic code.
+
+    Args:
+        front_end: from features ``(batch, time, bands)`` and lengths to ``(batch, time, dim)`` and lengths.
+        layers: modules that are :class:`EncoderLayer` too.
+    """
+
+    def __init__(self, front_end: nn.Module, layers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.front_end = front_end
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encodes.
+
+        Args:
+            features: ``(batch, time, bands)``.
+            lengths: valid frames of each utterance, ``(batch,)``.
+
+        Returns:
+            ``(batch, encoder time, dim)`` and the valid encoder frames, ``(batch,)``.
+        """
+        x, lengths = self.front_end(features, lengths)
+        context = cast(EncoderLayer, self.layers[0]).context(x, lengths)
+        for layer in self.layers:
+            x = layer(x, context)
+        return x, lengths

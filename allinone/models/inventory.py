@@ -1,0 +1,81 @@
+"""Inventories: the tensors of a network, listed without building it, and what they cost together."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Protocol
+
+from allinone.quantization import Granularity
+from allinone.subnet import FULL_PRECISION, Cost, SubnetConfig, TensorSpec, total
+
+FEATURE_FRAMES = 998  # of 10 s of audio: windows of 25 ms every 10 ms
+
+
+class Layout(Protocol):
+    """The sizes of an encoder family: a frozen value that lists, counts and (where its code exists) builds members."""
+
+    num_layers: int
+    ffn_dim: int
+    dim: int
+    bands: int
+    front_end_bits: int | None
+
+    def build(self, subnet: SubnetConfig) -> Any:
+        """An ordinary encoder of a member's size."""
+        ...
+
+    def frames(self, feature_frames: int) -> int:
+        """Encoder frames of so many feature frames."""
+        ...
+
+    def tensors(self, subnet: SubnetConfig) -> Iterator[TensorSpec]:
+        """All tensors of a member's encoder."""
+        ...
+
+    def products(self, subnet: SubnetConfig) -> Cost:
+        """The multiply-accumulates that involve no weights."""
+        ...
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Lists the tensors of one part of a network.
+
+    Args:
+        part: the name before each tensor's name.
+        bits: the part's precision.
+    """
+
+    part: str
+    bits: int
+
+    def tensor(self, name: str, shape: tuple[int, ...], uses: float = 0) -> TensorSpec:
+        """One tensor; only matrices are stored with few bits."""
+        bits = self.bits if len(shape) > 1 else FULL_PRECISION
+        return TensorSpec(f"{self.part}.{name}", shape, bits, self.bits, uses)
+
+    def weight_and_bias(self, name: str, shape: tuple[int, ...], uses: float) -> Iterator[TensorSpec]:
+        """The two tensors of a linear map or convolution of weight shape ``(output channels, ...)``."""
+        yield self.tensor(f"{name}.weight", shape, uses)
+        yield self.tensor(f"{name}.bias", shape[:1])
+
+    def norm(self, name: str, dim: int) -> Iterator[TensorSpec]:
+        """The two tensors of a norm."""
+        yield self.tensor(f"{name}.weight", (dim,))
+        yield self.tensor(f"{name}.bias", (dim,))
+
+
+def encoder_cost(layout: Layout, subnet: SubnetConfig, granularity: Granularity) -> Cost:
+    """What a member's encoder costs."""
+    return total(tensor_cost(spec, granularity) for spec in layout.tensors(subnet)) + layout.products(subnet)
+
+
+def tensor_cost(spec: TensorSpec, granularity: Granularity) -> Cost:
+    """What one tensor costs, with the scales that its granularity asks for."""
+    return spec.cost(prod(granularity.scale_shape(spec.shape)))
+
+
+def full_precision_bytes(layout: Layout) -> float:
+    """Bytes, by the papers' rule, of the largest encoder of a layout at full precision: the 1 of every ratio."""
+    largest = SubnetConfig.uniform(layout.num_layers, layout.ffn_dim, FULL_PRECISION)
+    return sum(4 * prod(spec.shape) for spec in layout.tensors(largest) if spec.counted)

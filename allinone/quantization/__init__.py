@@ -1,0 +1,21 @@
+"""Few bits per weight: quantisers, the integers they make, and how these are packed."""
+
+from allinone.quantization.absmax import AbsMax
+from allinone.quantization.affine import Quantised, fake_quantise, integer_range, quantise
+from allinone.quantization.granularity import Granularity, PerChannel, PerTensor, narrow
+from allinone.quantization.learned import Lsq
+from allinone.quantization.quantizer import Quantizer
+
+__all__ = [
+    "AbsMax",
+    "Granularity",
+    "Lsq",
+    "PerChannel",
+    "PerTensor",
+    "Quantised",
+    "Quantizer",
+    "fake_quantise",
+    "integer_range",
+    "narrow",
+    "quantise",
+]

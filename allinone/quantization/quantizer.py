@@ -1,0 +1,30 @@
+"""The protocol of quantisers: frozen values that hold no tensors."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from allinone.quantization.affine import Quantised
+from allinone.quantization.granularity import Granularity
+
+
+class Quantizer(Protocol):
+    """Turns a weight into few bits. Whatever it learns is handed in, so that sub-networks can share it."""
+
+    @property
+    def granularity(self) -> Granularity:
+        """How many scales a weight has."""
+        ...
+
+    def initial_log_scales(self, weight: Tensor, bits: Sequence[int]) -> Tensor | None:
+        """Starting values of learned scales, a row for each bit-width; None where nothing is learned."""
+        ...
+
+    def fake_quantise(self, weight: Tensor, log_scale: Tensor | None, bits: int) -> Tensor:
+        """The quantised weight in floating point, differentiable."""
+        ...
+
+    def quantise(self, weight: Tensor, log_scale: Tensor | None, bits: int) -> Quantised:
+        """The same weight as integers and scales."""
+        ...

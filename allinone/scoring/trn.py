@@ -1,0 +1,49 @@
+"""NIST transcription files (``.trn``): a line per utterance, ``text (id)``, as sclite reads them."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+_LINE = re.compile(r"^(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*$")
+
+
+def write_trn(path: str | Path, utterances: Iterable[tuple[str, str]]) -> None:
+    """Write utterances in the given order, UTF-8.
+
+    Args:
+        path: the file to write; its folder must exist.
+        utterances: pairs of id and text. Text is written in one line with single spaces.
+
+    Raises:
+        ValueError: if an id is empty or twice there, or holds white space or brackets.
+    """
+    lines, seen = [], set()
+    for name, text in utterances:
+        if not name or name in seen or re.search(r"[()\s]", name):
+            raise ValueError(
+                "a .trn file requires ids that are unique and hold no white space or round brackets, "
+                f"found {'a second ' if name in seen else ''}{name!r}; rename the utterance"
+            )
+        seen.add(name)
+        lines.append(f"{' '.join(text.split())} ({name})\n".lstrip())
+    Path(path).write_text("".join(lines), encoding="utf-8")
+
+
+def read_trn(path: str | Path) -> list[tuple[str, str]]:
+    """Read pairs of id and text in the file's order; comment lines (``;;``) and empty ones are skipped.
+
+    Raises:
+        ValueError: if a line does not end in an id in round brackets.
+    """
+    utterances = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip() or line.startswith(";;"):
+            continue
+        match = _LINE.match(line)
+        if match is None:
+            raise ValueError(
+                f"a .trn file requires lines of the form 'text (id)', found {line!r} in line {number} of {path}; "
+                "correct the line"
+            )
+        utterances.append((match["id"], match["text"]))
+    return utterances

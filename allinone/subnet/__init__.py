@@ -1,0 +1,21 @@
+"""Sub-networks as values: what they are, which ones a supernet contains, how they are drawn, what they cost."""
+
+from allinone.subnet.config import BIT_WIDTHS, FULL_PRECISION, LayerConfig, SubnetConfig
+from allinone.subnet.cost import Cost, TensorSpec, total
+from allinone.subnet.sampler import FixedSampler, GridSampler, Sampler, SandwichSampler
+from allinone.subnet.space import SearchSpace
+
+__all__ = [
+    "BIT_WIDTHS",
+    "FULL_PRECISION",
+    "Cost",
+    "FixedSampler",
+    "GridSampler",
+    "LayerConfig",
+    "Sampler",
+    "SandwichSampler",
+    "SearchSpace",
+    "SubnetConfig",
+    "TensorSpec",
+    "total",
+]

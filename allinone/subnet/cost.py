@@ -1,0 +1,71 @@
+"""What a sub-network costs: parameters, bytes and multiply-accumulates, counted without building it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import ceil, prod
+
+from allinone.subnet.config import FULL_PRECISION
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Costs add up: the cost of a network is the sum of the costs of its tensors.
+
+    Args:
+        parameters: number of weights.
+        bytes: by the rule of the papers: every weight of the compressed part at its bits, nothing else counted.
+        bytes_stored: everything an export writes: packed integers, scales, biases, norms, head.
+        macs: multiply-accumulates per second of audio, averaged over a 10 s utterance.
+    """
+
+    parameters: float = 0
+    bytes: float = 0
+    bytes_stored: int = 0
+    macs: float = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.parameters + other.parameters,
+            self.bytes + other.bytes,
+            self.bytes_stored + other.bytes_stored,
+            self.macs + other.macs,
+        )
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One tensor of a sub-network, as an inventory lists it.
+
+    Args:
+        name: its key in the extracted network's state.
+        shape: its dimensions; output channels come first.
+        bits: bits per weight that it is stored with; only matrices (two or more dimensions) have fewer than 32.
+        paper_bits: bits per weight by the size rule of the papers, which counts biases and norms at the member's bits.
+        uses: how often each weight is multiplied in a 10 s utterance.
+        counted: whether the papers' rule counts it (the encoder) or not (the head).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    bits: int = FULL_PRECISION
+    paper_bits: int = FULL_PRECISION
+    uses: float = 0
+    counted: bool = True
+
+    def cost(self, num_scales: int) -> Cost:
+        """Its cost; ``num_scales`` float32 scales are stored with it if it is quantised."""
+        numel = prod(self.shape)
+        stored = ceil(numel * self.bits / 8)
+        if self.bits < FULL_PRECISION:
+            stored += 4 * num_scales
+        return Cost(
+            parameters=numel if self.counted else 0,
+            bytes=numel * self.paper_bits / 8 if self.counted else 0,
+            bytes_stored=stored,
+            macs=numel * self.uses / 10,
+        )
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """The sum of costs."""
+    return sum(costs, Cost())

@@ -1,0 +1,6 @@
+"""Tasks: ways of recognising speech, each a model with its loss and its outputs."""
+
+from allinone.tasks.description import describe, restore
+from allinone.tasks.network import CtcNetwork, CtcOutput
+
+__all__ = ["CtcNetwork", "CtcOutput", "describe", "restore"]

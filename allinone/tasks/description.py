@@ -1,0 +1,66 @@
+"""Descriptions: the values that a checkpoint or an artefact needs to rebuild its network, as plain JSON."""
+
+import base64
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from allinone.layers.features import LogMelSettings
+from allinone.models import ConformerLayout, Wav2Vec2Layout
+from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
+from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
+from allinone.text import CharTokenizer, SentencePieceTokenizer
+
+_KINDS = {
+    kind.__name__: kind
+    for kind in (
+        AbsMax,
+        CharTokenizer,
+        ConformerLayout,
+        LayerConfig,
+        LogMelSettings,
+        Lsq,
+        PerChannel,
+        PerTensor,
+        SearchSpace,
+        SentencePieceTokenizer,
+        SubnetConfig,
+        Wav2Vec2Layout,
+    )
+}
+
+
+def describe(value: Any) -> Any:
+    """A value of one of the known kinds, or a plain one, as JSON: a dictionary that names its kind."""
+    if is_dataclass(value):
+        assert type(value).__name__ in _KINDS, f"{type(value).__name__} is no known kind"
+        return {"kind": type(value).__name__} | {
+            field.name: describe(getattr(value, field.name)) for field in fields(value) if field.init
+        }
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, list | tuple):
+        return [describe(item) for item in value]
+    return value
+
+
+def restore(description: Any) -> Any:
+    """The value that was described.
+
+    Raises:
+        ValueError: if the kind is unknown here, or its fields have changed.
+    """
+    if isinstance(description, list):
+        return tuple(restore(item) for item in description)
+    if not isinstance(description, dict):
+        return description
+    if "base64" in description:
+        return base64.b64decode(description["base64"])
+    kind = description.get("kind")
+    arguments = {name: restore(item) for name, item in description.items() if name != "kind"}
+    try:
+        return _KINDS[str(kind)](**arguments)
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"A description must be of a kind known here ({', '.join(sorted(_KINDS))}) with its fields; found "
+            f"{kind!r} with {', '.join(arguments) or 'no fields'}. Load it with the version that wrote it."
+        ) from error

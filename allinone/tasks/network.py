@@ -1,0 +1,45 @@
+"""The plain CTC network: what an exported member is."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from allinone.layers import LogMel
+from allinone.models import Encoder
+
+
+@dataclass(frozen=True)
+class CtcOutput:
+    """What a CTC network says.
+
+    Args:
+        log_probs: ``(batch, time, vocab)``; blank is label 0.
+        lengths: valid frames, ``(batch,)``.
+    """
+
+    log_probs: Tensor
+    lengths: Tensor
+
+
+class CtcNetwork(nn.Module):
+    """From audio to label probabilities, with ordinary layers only.
+
+    Args:
+        features: waveforms to features.
+        encoder: features to frames.
+        head: frames to labels.
+    """
+
+    def __init__(self, features: LogMel, encoder: Encoder, head: nn.Linear) -> None:
+        super().__init__()
+        self.features, self.encoder, self.head = features, encoder, head
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> CtcOutput:
+        """Recognises.
+
+        Args:
+            waveforms: ``(batch, samples)`` between -1 and 1 at the features' sample rate.
+            lengths: valid samples, ``(batch,)``.
+        """
+        encoded, lengths = self.encoder(*self.features(waveforms, lengths))
+        return CtcOutput(self.head(encoded).log_softmax(-1), lengths)

@@ -1,0 +1,6 @@
+"""Text: what a transcript becomes before training, and how characters or pieces become labels."""
+
+from allinone.text.normalize import Normalizer
+from allinone.text.tokenizer import BLANK, CharTokenizer, SentencePieceTokenizer, Tokenizer
+
+__all__ = ["BLANK", "CharTokenizer", "Normalizer", "SentencePieceTokenizer", "Tokenizer"]

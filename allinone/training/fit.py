@@ -1,0 +1,113 @@
+"""A training run from start or checkpoint to end: the Trainer and what hangs on it."""
+
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from allinone.data.module import SpeechDataModule
+from allinone.training.checkpoints import Checkpoints
+from allinone.training.module import OnePassModule
+from allinone.training.progress import ProgressLines
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a run is carried out.
+
+    Args:
+        max_steps: optimiser steps.
+        gradient_clip: largest norm of the gradient; None does not clip.
+        accumulate: batches per optimiser step.
+        ema_decay: decay of the moving average of the weights, which is scored and kept beside the raw ones; None
+            leaves it out.
+        precision: of the arithmetic, as Lightning names it: 32-true, bf16-mixed, 16-mixed.
+        accelerator: cpu, gpu or auto.
+        devices: processes per machine; auto for all.
+        num_nodes: machines.
+        strategy: as Lightning names it.
+        validate_every_steps: optimiser steps between scorings on the dev set.
+        checkpoint_every_steps: optimiser steps between checkpoints.
+        log_every_steps: optimiser steps between log entries.
+    """
+
+    max_steps: int
+    gradient_clip: float | None = 5.0
+    accumulate: int = 1
+    ema_decay: float | None = None
+    precision: Any = "32-true"
+    accelerator: str = "auto"
+    devices: Any = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    validate_every_steps: int = 500
+    checkpoint_every_steps: int = 250
+    log_every_steps: int = 10
+
+    def __post_init__(self) -> None:
+        counts = (self.max_steps, self.accumulate, self.validate_every_steps, self.checkpoint_every_steps)
+        if min(counts) < 1:
+            raise ValueError(
+                "max_steps, accumulate, validate_every_steps and checkpoint_every_steps must be at least 1; found "
+                f"{', '.join(map(str, counts))}. Give positive numbers."
+            )
+
+
+def fit(
+    module: OnePassModule,
+    data: SpeechDataModule,
+    settings: FitSettings,
+    folder: Path,
+    resume_from: Path | None = None,
+    consumed: int = 0,
+) -> lightning.Trainer:
+    """Trains to the end.
+
+    Args:
+        module: the supernet and how it learns.
+        data: prepared and checked; set to the place of the checkpoint, if there is one.
+        settings: how the run is carried out.
+        folder: of the run: checkpoints and logs go below it.
+        resume_from: checkpoint to continue from.
+        consumed: batches consumed before it.
+    """
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    progress: Callback = RichProgressBar() if sys.stderr.isatty() and sys.stdout.isatty() else ProgressLines()
+    callbacks: list[Callback] = [progress]
+    if settings.ema_decay is not None:
+        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
+    callbacks.append(Checkpoints(folder / "checkpoints", settings.checkpoint_every_steps))
+    version = f"from-step-{consumed // settings.accumulate}"
+    loggers: list[Logger] = [
+        CSVLogger(folder, name="logs", version=version),
+        TensorBoardLogger(folder, name="tensorboard", version=version),
+    ]
+    batches = settings.max_steps * settings.accumulate
+    trainer = lightning.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy=settings.strategy,
+        precision=settings.precision,
+        max_epochs=1,
+        limit_train_batches=batches,
+        val_check_interval=min(settings.validate_every_steps * settings.accumulate, batches),
+        log_every_n_steps=settings.log_every_steps,
+        num_sanity_val_steps=0,
+        callbacks=callbacks,
+        logger=loggers,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=isinstance(progress, RichProgressBar),
+        use_distributed_sampler=False,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")
+        trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
+    return trainer

@@ -1,0 +1,180 @@
+"""The training loop's glue: a LightningModule that runs one-pass steps and scores members on the way."""
+
+import random
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
+
+import lightning
+import torch
+import torch.distributed
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+
+from allinone.data.batch import Batch
+from allinone.decoding import ctc_greedy
+from allinone.scoring import ErrorCounts, character_errors, word_errors
+from allinone.subnet import Sampler, SubnetConfig
+from allinone.tasks.ctc import CtcTask
+from allinone.tasks.description import describe
+from allinone.training.ledger import Ledger
+from allinone.training.objective import Objective
+from allinone.training.one_pass import Draw, assign, one_pass, touch_all
+from allinone.training.optim import AdamW
+from allinone.training.schedule import Schedule
+
+
+class OnePassModule(lightning.LightningModule):
+    """Trains a supernet.
+
+    Args:
+        task: the supernet.
+        sampler: which members a step trains.
+        objective: weights of their losses.
+        optimizer: settings of the optimiser.
+        schedule: of its learning rate.
+        max_steps: optimiser steps of the run.
+        gradient_clip: largest norm of the gradient; None does not clip.
+        accumulate: batches per optimiser step.
+        seed: of dropout.
+        origin: plain facts about the run (such as the hash of its data) that its checkpoints carry along.
+    """
+
+    def __init__(
+        self,
+        *,
+        task: CtcTask,
+        sampler: Sampler,
+        objective: Objective,
+        optimizer: AdamW,
+        schedule: Schedule,
+        max_steps: int,
+        gradient_clip: float | None = 5.0,
+        accumulate: int = 1,
+        seed: int = 0,
+        origin: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.task, self.sampler, self.objective = task, sampler, objective
+        self.settings, self.schedule, self.max_steps = optimizer, schedule, max_steps
+        self.gradient_clip, self.accumulate, self.seed = gradient_clip, accumulate, seed
+        self.origin = origin or {}
+        self.ledger = Ledger(task.space.largest.name)
+        self.errors: dict[str, tuple[ErrorCounts, ErrorCounts]] = {}
+
+    @property
+    def scored_members(self) -> tuple[SubnetConfig, ...]:
+        """The members whose error rates are watched: the largest and the smallest of those that are trained."""
+        members = self.sampler.members(0, 0)
+        return tuple(dict.fromkeys((members[0], members[1] if len(members) == 2 else members[min(1, len(members) - 1)])))
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW and its schedule."""
+        optimizer = self.settings.build(self.task)
+        factor: Callable[[int], float] = lambda step: self.schedule.factor(step, self.max_steps)
+        return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor)}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One batch; every ``accumulate`` batches one step of the optimiser."""
+        step = batch_idx
+        members = self.sampler.members(step, self.global_rank)
+        last = (batch_idx + 1) % self.accumulate == 0
+        with self._unsynchronised():
+            losses = one_pass(
+                self.task,
+                assign(batch, members, self.sampler.in_batch, step),
+                self.objective,
+                scale=self._scale(len(batch)),
+                backward=self.manual_backward,
+                draw=Draw(self.seed, step, self.global_rank),
+                begin=self.ledger.begin,
+            )
+        self.ledger.begin("optimizer")
+        if last:
+            self.manual_backward(touch_all(self.task.parameters()))
+            self._update()
+        self.ledger.end()
+        self._report(losses)
+
+    def _update(self) -> None:
+        optimizer = cast(torch.optim.Optimizer, self.optimizers())
+        if self.gradient_clip is not None:
+            self.clip_gradients(optimizer, self.gradient_clip, "norm")  # pyright: ignore[reportArgumentType]
+        optimizer.step()
+        optimizer.zero_grad()
+        cast(torch.optim.lr_scheduler.LambdaLR, self.lr_schedulers()).step()
+
+    def _unsynchronised(self) -> AbstractContextManager[Any]:
+        model = self.trainer.strategy.model
+        return cast(Any, model).no_sync() if hasattr(model, "no_sync") else nullcontext()
+
+    def _scale(self, utterances: int) -> float:
+        """1 / utterances of all ranks and accumulated batches, times the ranks that the strategy will divide by."""
+        world_size = self.trainer.world_size
+        if world_size > 1:
+            count = torch.tensor(float(utterances), device=self.device)
+            torch.distributed.all_reduce(count)
+            utterances = int(count)
+        return world_size / (utterances * self.accumulate)
+
+    def _report(self, losses: dict[str, Tensor]) -> None:
+        rate = cast(torch.optim.Optimizer, self.optimizers()).param_groups[0]["lr"]
+        self.log("lr", rate)
+        for member in self.scored_members:
+            if member.name in losses:
+                self.log(f"loss/{member.name}", losses[member.name], prog_bar=True)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begins to count errors."""
+        self.errors = {member.name: (ErrorCounts(), ErrorCounts()) for member in self.scored_members}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Counts the word and character errors of the watched members, decoded greedily."""
+        shared = self.task.shared(batch.waveforms, batch.lengths)
+        for member in self.scored_members:
+            output = self.task.recognise(shared, member)
+            words, characters = self.errors[member.name]
+            for labels, text in zip(ctc_greedy(output.log_probs, output.lengths), batch.texts, strict=True):
+                hypothesis = self.task.tokenizer.decode(labels)
+                words += word_errors(text, hypothesis)
+                characters += character_errors(text, hypothesis)
+            self.errors[member.name] = words, characters
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the error rates."""
+        rates = {}
+        for name, counts in self.errors.items():
+            words, characters = (_over_ranks(count, self.trainer.world_size, self.device) for count in counts)
+            rates[f"dev/wer/{name}"], rates[f"dev/cer/{name}"] = words.rate, characters.rate
+        mean = sum(rate for name, rate in rates.items() if "/wer/" in name) / len(self.errors)
+        self.log_dict(rates, prog_bar=True, rank_zero_only=True)
+        self.log("dev/wer", mean)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what rebuilds the network, and the ledger; plain values only, so that nothing needs unpickling."""
+        task = self.task
+        checkpoint["allinone"] = {
+            "layout": describe(task.layout),
+            "space": describe(task.space),
+            "tokenizer": describe(task.tokenizer),
+            "quantizer": describe(task.quantizer),
+            "features": describe(task.features.settings),
+            "origin": self.origin,
+            "position": cast(Any, self.trainer).datamodule.state(self.trainer.global_step * self.accumulate),
+            "ledger": self.ledger.summary()["parts"],
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continues the ledger."""
+        self.ledger.entries = checkpoint["allinone"]["ledger"]
+
+
+def _over_ranks(count: ErrorCounts, world_size: int, device: torch.device) -> ErrorCounts:
+    if world_size == 1:
+        return count
+    numbers = torch.tensor(
+        [count.substitutions, count.deletions, count.insertions, count.words], dtype=torch.long, device=device
+    )
+    torch.distributed.all_reduce(numbers)
+    return ErrorCounts(*numbers.tolist())

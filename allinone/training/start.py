@@ -1,0 +1,102 @@
+"""Where training starts from: the supernet of a checkpoint, or a new one that takes over trained weights."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from allinone.layers import SpecAugment
+from allinone.models.importance import sort_feed_forward_units
+from allinone.tasks.ctc import CtcTask
+from allinone.tasks.description import restore
+from allinone.training.checkpoints import read_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+def load_task(path: Path, augment: SpecAugment | None = None) -> tuple[CtcTask, dict[str, Any]]:
+    """The supernet of a checkpoint (averaged weights, if the run averaged), and what the checkpoint tells about it.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is torn or not ours.
+    """
+    checkpoint = read_checkpoint(path)
+    about = checkpoint["allinone"]
+    parts = {part: restore(about[part]) for part in ("layout", "space", "tokenizer", "quantizer", "features")}
+    task = CtcTask(**parts, augment=augment)
+    state = {
+        name.removeprefix("task."): weight.float() if weight.is_floating_point() else weight
+        for name, weight in checkpoint["state_dict"].items()
+        if name.startswith("task.")
+    }
+    task.load_state_dict(state)
+    return task, about
+
+
+def take_over_checkpoint(task: CtcTask, path: Path) -> None:
+    """Starts a supernet from the weights of a checkpoint.
+
+    The same supernet takes over everything, scales included. Another one (other depths, widths or bits) takes the
+    weights of the checkpoint's largest member; if that had only one width, its feed-forward units are sorted by
+    importance first.
+
+    Raises:
+        ValueError: if the checkpoint's network is smaller, or has other sizes or labels.
+    """
+    source, _ = load_task(path)
+    if source.tokenizer != task.tokenizer:
+        raise ValueError(
+            f"Starting from {path} requires the labels it was trained with; found another tokenizer. "
+            "Leave the tokenizer to the checkpoint."
+        )
+    if (source.space, source.layout, source.quantizer) == (task.space, task.layout, task.quantizer):
+        task.load_state_dict(source.state_dict())
+        return
+    if len(source.space.widths) == 1:
+        sort_feed_forward_units(source)
+    take_over_weights(task, _plain_parameters(source), str(path))
+
+
+def take_over_weights(task: CtcTask, weights: dict[str, Any], origin: str) -> None:
+    """Starts a supernet from the weights of a plain network at least as large, then sets the scales from them.
+
+    Args:
+        task: the supernet.
+        weights: tensors under the plain network's names.
+        origin: where they come from, for messages.
+
+    Raises:
+        ValueError: if a tensor is missing, smaller than needed, or of other dimensions.
+    """
+    own = _plain_parameters(task)
+    with torch.no_grad():
+        for name, parameter in own.items():
+            weight = weights.get(name)
+            if weight is None or not _covers(weight, parameter):
+                found = "none" if weight is None else f"shape {tuple(weight.shape)}"
+                raise ValueError(
+                    f"Starting from {origin} requires {name} of at least the shape {tuple(parameter.shape)}; found "
+                    f"{found}. Choose a network and a search space that are no larger than what you start from."
+                )
+            parameter.copy_(weight[tuple(slice(size) for size in parameter.shape)])
+    task.initialise_scales()
+    logger.info("Took over the weights of %s.", origin)
+
+
+def _covers(weight: Tensor, parameter: Tensor) -> bool:
+    return weight.dim() == parameter.dim() and all(
+        have >= need for have, need in zip(weight.shape, parameter.shape, strict=True)
+    )
+
+
+def _plain_parameters(task: CtcTask) -> dict[str, Tensor]:
+    """The supernet's weights under the names of the plain network."""
+    return {
+        name.replace(".module.", ".", 1): parameter
+        for name, parameter in task.named_parameters()
+        if "log_scales" not in name
+    }
+
