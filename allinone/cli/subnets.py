@@ -1,15 +1,15 @@
 """`allinone subnets`: what the members of a supernet cost, before any training."""
 
-import random
-from typing import Any
-
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from allinone.cli.members import members_to_list, size
 from allinone.cli.tables import Column, check_format, show_json, show_table
-from allinone.models import Layout, encoder_cost, full_precision_bytes
+from allinone.models import Layout, Wav2Vec2Layout, encoder_cost
 from allinone.quantization import Quantizer
-from allinone.subnet import SearchSpace, SubnetConfig
+from allinone.subnet import Cost, SearchSpace, SubnetConfig
+from allinone.tasks.ctc import ctc_cost
+from allinone.text import Tokenizer
 
 COLUMNS = (
     Column("member", "name"),
@@ -27,8 +27,11 @@ def run(config: DictConfig) -> None:
     space: SearchSpace = instantiate(config.space)
     layout: Layout = instantiate(config.network)
     quantizer: Quantizer = instantiate(config.quantizer)
-    members = members_to_list(space, config.sample, config.seed)
-    rows = [row(layout, member, quantizer) for member in members]
+    vocab_size = _vocab_size(config.tokenizer)
+    rows = [
+        {"name": member.name, **size(layout, _cost(layout, member, quantizer, vocab_size))}
+        for member in members_to_list(space, config.sample, config.seed)
+    ]
     if config.format == "json":
         show_json(rows)
         return
@@ -36,41 +39,20 @@ def run(config: DictConfig) -> None:
     show_table(COLUMNS, rows, count if space.count() == len(rows) else f"{count}, of which {len(rows)} are listed")
 
 
-def members_to_list(space: SearchSpace, sample: int, seed: int) -> list[SubnetConfig]:
-    """The members that a table lists, the largest first.
-
-    Args:
-        space: the search space; of a layer-wise one, the largest, the smallest and a sample.
-        sample: number of random members of a layer-wise space.
-        seed: of the sample.
-
-    Raises:
-        ValueError: if a sample is asked for from a space that is listed whole.
-    """
-    if not space.layerwise:
-        if sample:
-            raise ValueError(
-                f"sample={sample} requires a layer-wise space; found one whose {space.count()} members are all listed. "
-                "Leave sample out, or give space.layerwise=true."
-            )
-        return list(space.uniform_members())
-    generator = random.Random(seed)
-    wanted = min(sample + len({space.largest, space.smallest}), space.count())
-    members = dict.fromkeys((space.largest, space.smallest))  # an ordered set
-    while len(members) < wanted:
-        members.setdefault(space.sample(generator))
-    largest, smallest, *others = members if len(members) > 1 else (space.largest, None)
-    return [member for member in (largest, *others, smallest) if member is not None]
+def _cost(layout: Layout, member: SubnetConfig, quantizer: Quantizer, vocab_size: int) -> Cost:
+    if isinstance(layout, Wav2Vec2Layout):  # its published tensors include the output layer
+        return encoder_cost(layout, member, quantizer.granularity)
+    return ctc_cost(layout, member, quantizer, vocab_size)
 
 
-def row(layout: Layout, member: SubnetConfig, quantizer: Quantizer) -> dict[str, Any]:
-    """The costs of one member, as JSON takes them."""
-    cost = encoder_cost(layout, member, quantizer.granularity)
-    return {
-        "name": member.name,
-        "parameters": round(cost.parameters),
-        "bytes": round(cost.bytes),
-        "ratio": full_precision_bytes(layout) / cost.bytes,
-        "bytes_stored": cost.bytes_stored,
-        "macs": round(cost.macs),
-    }
+def _vocab_size(settings: DictConfig) -> int:
+    """Number of labels, also of a tokenizer that is yet to be trained on the corpus, if its settings tell."""
+    tokenizer = instantiate(settings)
+    if isinstance(tokenizer, Tokenizer):
+        return tokenizer.vocab_size
+    if "vocab_size" not in settings:
+        raise ValueError(
+            f"The size of the output layer requires a tokenizer that says its number of labels; found "
+            f"{settings._target_}, which learns them from the corpus. Choose another one here: tokenizer=char."
+        )
+    return settings.vocab_size

@@ -56,11 +56,17 @@ def run(config: DictConfig) -> None:
         gradient_clip=settings.gradient_clip,
         accumulate=settings.accumulate,
         seed=config.seed,
-        origin={"data_hash": data.fingerprint, "experiment": HydraConfig.get().runtime.choices.get("experiment")},
+        origin={
+            "data_hash": data.fingerprint,
+            "data": _plain(config.data),
+            "experiment": HydraConfig.get().runtime.choices.get("experiment"),
+        },
     )
     trainer = fit(module, data, settings, folder, start[0] if start else None, data.start.consumed)
     if trainer.received_sigterm or trainer.global_step < settings.max_steps:
-        logger.warning("Stopped at step %d of %d; continue with resume=%s", trainer.global_step, settings.max_steps, folder)
+        logger.warning(
+            "Stopped at step %d of %d; continue with resume=%s", trainer.global_step, settings.max_steps, folder
+        )
         raise SystemExit(143)
     if trainer.is_global_zero:
         _finish(folder, module, trainer)

@@ -1,7 +1,7 @@
 """A batch: padded waveforms and labels of several utterances, which can be split into parts of equal duration."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -47,9 +47,9 @@ class Batch:
         """The same batch in page-locked memory, from where copies to a GPU run beside the computation."""
         return self._map(lambda tensor: tensor.pin_memory())
 
-    def _map(self, change) -> "Batch":
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(**{name: change(value) if isinstance(value, Tensor) else value for name, value in values.items()})
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        tensors = ("waveforms", "lengths", "labels", "label_lengths", "seeds")
+        return replace(self, **{name: change(getattr(self, name)) for name in tensors})
 
     def select(self, indices: Sequence[int]) -> "Batch":
         """The utterances at these indices, padded to the longest of them."""
@@ -98,7 +98,10 @@ def collate(
 
     Args:
         waveforms: 1-D tensors, one an utterance.
-        labels, seeds, ids, texts: as many as waveforms.
+        labels: labels of each.
+        seeds: a number for each.
+        ids: name of each.
+        texts: transcript of each.
     """
     targets = [torch.tensor(list(row), dtype=torch.long) for row in labels]
     return Batch(

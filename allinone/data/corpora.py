@@ -1,9 +1,12 @@
 """Corpora: where recordings and their transcripts come from, a table or a folder, as rows."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from allinone.data.report import MALFORMED, MISSING
 
 SPLITS = ("train", "dev", "test")
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aif", ".aiff", ".au", ".caf", ".w64")
@@ -29,7 +32,7 @@ class Row:
         text: the transcript as written.
         split: ``train``, ``dev`` or ``test``; empty when the corpus gives none.
         speaker: empty when unknown.
-        problem: why the row cannot be used at all; empty when it can.
+        problem: why the row cannot be used at all, a reason of the data report and its detail; None when it can.
     """
 
     id: str
@@ -37,7 +40,7 @@ class Row:
     text: str
     split: str = ""
     speaker: str = ""
-    problem: str = ""
+    problem: tuple[str, str] | None = None
 
 
 class Corpus(Protocol):
@@ -91,8 +94,8 @@ class TableCorpus:
         _require_file(table, "a table of the corpus", "corpus.table")
         if self.archive is not None:
             _require_file(Path(self.archive), "an archive of the recordings", "corpus.archive")
-        lines = table.read_text(encoding="utf-8-sig").splitlines()
-        header = lines[0].split("\t") if lines else []
+        lines = _read(table).split("\n")
+        header = lines[0].split("\t")
         columns = {name: _find_column(header, names) for name, names in _COLUMNS.items()}
         if columns["text"] is None or (columns["audio"] is None and columns["id"] is None):
             raise ValueError(
@@ -119,9 +122,9 @@ class TableCorpus:
                 audio = str(folder / cell["audio"])
             else:
                 audio = stems.get(name, str(folder / name))
-            problem = ""
+            problem = None
             if len(fields) != len(header):
-                problem = f"line {number} has {len(fields)} columns, the header {len(header)}"
+                problem = (MALFORMED, f"line {number} has {len(fields)} columns, the header {len(header)}")
             split = _split(cell["split"], f"{table}, line {number}") if columns["split"] is not None else ""
             rows.append(Row(name or f"line {number}", audio, cell["text"], split, cell["speaker"], problem))
         return rows
@@ -163,17 +166,14 @@ class FolderCorpus:
                 f"found none below {top.absolute()}; correct corpus.folder"
             )
         transcripts = _transcripts(top)
-        given = [_SPLIT_NAMES.get(path.relative_to(top).parts[0].lower(), "") for path in recordings]
+        given = [_split_name(path.relative_to(top).parts[0]) for path in recordings]
         rows = []
         for path, split in zip(recordings, given, strict=True):
             name = path.relative_to(top).with_suffix("").as_posix()
-            beside, problem = path.with_suffix(".txt"), ""
-            text = transcripts.get(name)
-            if text is None and beside.is_file():
-                text = " ".join(beside.read_text(encoding="utf-8-sig").split())
-            if text is None:
-                problem = f"no transcript {beside.name} beside it"
-            rows.append(Row(name, str(path), text or "", split if all(given) else "", "", problem))
+            text, problem = transcripts.get(name, ""), None
+            if name not in transcripts:
+                text, problem = _beside(path.with_suffix(".txt"))
+            rows.append(Row(name, str(path), text, split if all(given) else "", "", problem))
         return rows
 
 
@@ -185,6 +185,23 @@ def _require_file(path: Path, what: str, setting: str) -> None:
         )
 
 
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"a transcript file requires UTF-8, found {path} with {error}; convert it") from error
+
+
+def _beside(path: Path) -> tuple[str, tuple[str, str] | None]:
+    """The text of a file beside a recording, and the problem if there is none."""
+    if not path.is_file():
+        return "", (MISSING, f"no transcript {path.name} beside it")
+    try:
+        return " ".join(_read(path).split()), None
+    except ValueError as error:
+        return "", (MALFORMED, str(error))
+
+
 def _find_column(header: list[str], names: Iterable[str]) -> int | None:
     lowered = [cell.strip().lower() for cell in header]
     return next((lowered.index(name) for name in names if name in lowered), None)
@@ -194,9 +211,14 @@ def _cell(fields: list[str], column: int | None) -> str:
     return fields[column].strip() if column is not None and column < len(fields) else ""
 
 
+def _split_name(name: str) -> str:
+    """The split that a name such as ``train-clean-100`` begins with; empty if it begins with none."""
+    return _SPLIT_NAMES.get(re.split(r"[-_]", name.strip().lower())[0], "")
+
+
 def _split(name: str, where: str) -> str:
-    split = _SPLIT_NAMES.get(name.lower())
-    if split is None:
+    split = _split_name(name)
+    if not split:
         raise ValueError(
             f"a 'split' column requires one of {', '.join(SPLITS)}, found {name!r} ({where}); correct it, "
             "or leave the column out to have splits made automatically"
@@ -214,7 +236,7 @@ def _transcripts(top: Path) -> dict[str, str]:
     """Ids to texts from all ``*.trans.txt`` below a folder."""
     texts = {}
     for path in sorted(top.rglob("*.trans.txt")):
-        for line in path.read_text(encoding="utf-8-sig").splitlines():
+        for line in _read(path).split("\n"):
             stem, _, text = line.strip().partition(" ")
             if stem:
                 texts[(path.parent / stem).relative_to(top).as_posix()] = text.strip()

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from allinone.data.batch import SAMPLE_RATE, Batch, collate
 from allinone.data.chance import draw
+from allinone.data.cuts import text_of
 from allinone.text import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -52,10 +53,10 @@ class SpeechDataset(Dataset[Batch]):
 
     def __getitem__(self, item: tuple[int, CutSet]) -> Batch:
         epoch, cuts = item
-        loaded = [(cut, samples) for cut in cuts if (samples := self._load(cut)) is not None]
+        loaded = [(cut, samples) for cut in cuts.data if (samples := self._load(cut)) is not None]
         if not loaded:
             return collate([torch.zeros(SAMPLE_RATE)], [[]], [0], [""], [""])
-        texts = [cut.supervisions[0].text or "" for cut, _ in loaded]
+        texts = [text_of(cut) for cut, _ in loaded]
         return collate(
             waveforms=[torch.from_numpy(samples) for _, samples in loaded],
             labels=[self.tokenizer.encode(text) for text in texts],

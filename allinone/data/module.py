@@ -4,25 +4,25 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lhotse import CutSet, MonoCut, MultiCut, SupervisionSegment
 from lhotse.cut import Cut
 from lhotse.utils import perturb_num_samples
 from torch.utils.data import DataLoader
 
 from allinone.data.batch import SAMPLE_RATE, Batch
 from allinone.data.chance import draw
-from allinone.data.corpora import SPLITS, Corpus, Row
+from allinone.data.corpora import SPLITS, Corpus
+from allinone.data.cuts import make_cut, plan_by_duration, samples_of, text_of
 from allinone.data.dataset import SpeechDataset
 from allinone.data.preparation import Progress, prepare_audio
 from allinone.data.report import (
     DUPLICATE,
     EMPTY_TEXT,
-    MALFORMED,
     TOO_LONG,
     TOO_SHORT,
     UNKNOWN,
@@ -78,7 +78,14 @@ class SpeechDataModule(lightning.LightningDataModule):
         max_bad_share: float = 0.05,
     ) -> None:
         super().__init__()
-        _check_settings(batch_seconds, speed_factors, max_seconds, dev_share, test_share, max_bad_share)
+        _check_settings(
+            batch_seconds=(batch_seconds, batch_seconds > 0),
+            speed_factors=(list(speed_factors), all(0.5 <= factor <= 2 for factor in speed_factors)),
+            max_seconds=(max_seconds, max_seconds > 0),
+            dev_share=(dev_share, dev_share >= 0),
+            test_share=(test_share, 0 <= test_share < 1 - dev_share),
+            max_bad_share=(max_bad_share, 0 <= max_bad_share <= 1),
+        )
         self.corpus = corpus
         self.normalizer = normalizer or Normalizer()
         self.batch_seconds = batch_seconds
@@ -110,8 +117,10 @@ class SpeechDataModule(lightning.LightningDataModule):
         report = DataReport(self.corpus.name, len(rows))
         good, seen = [], set()
         for row in rows:
-            if row.problem or row.id in seen:
-                report.add(MALFORMED if row.problem else DUPLICATE, row.id, row.problem or "an id twice")
+            if row.problem is not None:
+                report.add(row.problem[0], row.id, row.problem[1])
+            elif row.id in seen:
+                report.add(DUPLICATE, row.id, f"once more, with {row.text!r}")
             else:
                 good.append(row)
             seen.add(row.id)
@@ -135,12 +144,10 @@ class SpeechDataModule(lightning.LightningDataModule):
                 report.add(TOO_LONG, row.id, f"{seconds:.2f} s, at most {self.max_seconds:g} s are allowed")
             else:
                 split = row.split or self._automatic_split(text)
-                self.cuts[split].append(_cut(row, text, prepared.recordings[row.id]))
+                self.cuts[split].append(make_cut(row, text, prepared.recordings[row.id]))
         self.report = report
         self._count(report)
         report.refuse_if_bad(self.max_bad_share)
-        if not self.cuts["train"]:
-            raise ValueError(f"training requires utterances in the split 'train', found none; {report.summary()}")
         return report
 
     def check(self, tokenizer: Tokenizer, frames: Callable[[int], int]) -> DataReport:
@@ -153,7 +160,7 @@ class SpeechDataModule(lightning.LightningDataModule):
             frames: encoder frames that a number of samples at 16 kHz gives.
 
         Raises:
-            ValueError: if too much is bad, or nothing is left to train on.
+            ValueError: if too much is bad.
         """
         report = self._prepared()
         assert self.tokenizer is None, "check() filters the utterances once"
@@ -162,21 +169,18 @@ class SpeechDataModule(lightning.LightningDataModule):
             self.cuts[split] = [cut for cut in cuts if self._usable(cut, report)]
         self._count(report)
         report.refuse_if_bad(self.max_bad_share)
-        if not self.cuts["train"]:
-            raise ValueError(f"training requires utterances in the split 'train', found none; {report.summary()}")
         logger.info(report.summary())
         return report
 
     def texts(self, split: str) -> list[str]:
-        """Normalised transcripts of a split."""
-        self._prepared()
-        return [_text(cut) for cut in self.cuts[split]]
+        """Normalised transcripts of a split. Raises ValueError if it is empty."""
+        return [text_of(cut) for cut in self._filled(split)]
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over ids, texts, splits and lengths in samples of the training data, in hexadecimal."""
         self._prepared()
-        lines = [[cut.id, _text(cut), "train", cut.num_samples] for cut in self.cuts["train"]]
+        lines = [[cut.id, text_of(cut), "train", samples_of(cut)] for cut in self.cuts["train"]]
         return hashlib.sha256(json.dumps(sorted(lines)).encode()).hexdigest()
 
     @property
@@ -194,11 +198,11 @@ class SpeechDataModule(lightning.LightningDataModule):
         self.start = Position(int(state["consumed"]), int(state["epoch"]), int(state["epoch_start"]))
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Endless training batches of this rank, from ``start`` on."""
+        """Endless training batches of this rank, from ``start`` on. Raises ValueError if there are none."""
         tokenizer = self._checked()
         world_size, rank = self._ranks()
         self.stream = TrainingStream(
-            self.cuts["train"],
+            self._filled("train"),
             batch_seconds=self.batch_seconds,
             num_buckets=self.num_buckets,
             speed_factors=self.speed_factors,
@@ -225,13 +229,8 @@ class SpeechDataModule(lightning.LightningDataModule):
             ValueError: if the split is empty.
         """
         tokenizer = self._checked()
-        if not self.cuts[split]:
-            raise ValueError(
-                f"evaluating requires utterances in the split {split!r}, found none in {self.sizes}; "
-                "name them in the corpus's split column, or leave the column out for automatic splits"
-            )
         own_size, own_rank = self._ranks()
-        plan = _plan(self.cuts[split], self.eval_batch_seconds)
+        plan = plan_by_duration(self._filled(split), self.eval_batch_seconds)
         plan = plan[own_rank if rank is None else rank :: own_size if world_size is None else world_size]
         return DataLoader(
             SpeechDataset(tokenizer, self.seed),
@@ -259,21 +258,31 @@ class SpeechDataModule(lightning.LightningDataModule):
         assert self.tokenizer is not None, "prepare() and check() come first"
         return self.tokenizer
 
+    def _filled(self, split: str) -> list[Cut]:
+        usable = ", ".join(f"{name} {int(kept['lines'])}" for name, kept in self.sizes.items())
+        if not self.cuts.get(split):
+            raise ValueError(
+                f"this requires utterances in the split {split!r}, found none (usable utterances: {usable}); "
+                "name them in the corpus's split column, or leave the column out to have splits made"
+            )
+        return self.cuts[split]
+
     def _automatic_split(self, text: str) -> str:
         """A split by the text alone, so that no text is in two."""
         place = draw("split", text) / 2**63
         return "dev" if place < self.dev_share else "test" if place < self.dev_share + self.test_share else "train"
 
     def _usable(self, cut: Cut, report: DataReport) -> bool:
-        assert self.tokenizer is not None and self._frames is not None
-        text = _text(cut)
+        assert self.tokenizer is not None
+        assert self._frames is not None
+        text = text_of(cut)
         if unknown := self.tokenizer.unknown(text):
             report.add(UNKNOWN, cut.id, f"{' '.join(sorted(unknown))} in {text!r}")
             return False
         labels = self.tokenizer.encode(text)
-        needed = len(labels) + sum(left == right for left, right in zip(labels, labels[1:], strict=False))
+        needed = len(labels) + sum(left == right for left, right in pairwise(labels))
         self._needed[cut.id] = needed
-        if (frames := self._frames(cut.num_samples)) < max(needed, 1):
+        if (frames := self._frames(samples_of(cut))) < max(needed, 1):
             report.add(TOO_SHORT, cut.id, f"{cut.duration:.2f} s give {frames} frames, {text!r} needs {needed}")
             return False
         return True
@@ -281,7 +290,7 @@ class SpeechDataModule(lightning.LightningDataModule):
     def _fits(self, cut: Cut, factor: float) -> bool:
         """Whether a cut at another speed still is neither too long nor too short."""
         assert self._frames is not None
-        samples = perturb_num_samples(cut.num_samples, factor)
+        samples = perturb_num_samples(samples_of(cut), factor)
         return samples <= self.max_seconds * SAMPLE_RATE and self._frames(samples) >= self._needed[cut.id]
 
     def _count(self, report: DataReport) -> None:
@@ -290,50 +299,8 @@ class SpeechDataModule(lightning.LightningDataModule):
             report.kept[split] = {"lines": len(cuts), "hours": round(hours, 4)}
 
 
-def _text(cut: Cut) -> str:
-    return cut.supervisions[0].text or ""
-
-
-def _cut(row: Row, text: str, recording) -> Cut:
-    supervision = SupervisionSegment(
-        id=row.id, recording_id=row.id, start=0.0, duration=recording.duration, text=text, speaker=row.speaker or None
-    )
-    whole = {"id": row.id, "start": 0.0, "duration": recording.duration, "recording": recording}
-    if recording.num_channels == 1:
-        return MonoCut(**whole, channel=0, supervisions=[supervision])
-    return MultiCut(**whole, channel=list(recording.channel_ids), supervisions=[supervision])
-
-
-def _plan(cuts: Sequence[Cut], seconds: float) -> list[CutSet]:
-    """Batches in order of falling duration whose padded audio lasts at most so many seconds."""
-    plan: list[list[Cut]] = []
-    for cut in sorted(cuts, key=lambda cut: (-cut.duration, cut.id)):
-        if plan and plan[-1][0].duration * (len(plan[-1]) + 1) <= seconds:
-            plan[-1].append(cut)
-        else:
-            plan.append([cut])
-    return [CutSet.from_cuts(batch) for batch in plan]
-
-
-def _check_settings(
-    batch_seconds: float,
-    speed_factors: Sequence[float],
-    max_seconds: float,
-    dev_share: float,
-    test_share: float,
-    max_bad_share: float,
-) -> None:
-    wrong = [
-        f"{name}={value}"
-        for name, value, good in (
-            ("batch_seconds", batch_seconds, batch_seconds > 0),
-            ("speed_factors", list(speed_factors), all(0.5 <= factor <= 2 for factor in speed_factors)),
-            ("max_seconds", max_seconds, max_seconds > 0),
-            ("dev_share + test_share", dev_share + test_share, dev_share >= 0 <= test_share < 1 - dev_share),
-            ("max_bad_share", max_bad_share, 0 <= max_bad_share <= 1),
-        )
-        if not good
-    ]
+def _check_settings(**settings: tuple[object, bool]) -> None:
+    wrong = [f"{name}={value}" for name, (value, good) in settings.items() if not good]
     if wrong:
         raise ValueError(
             "the data settings require positive seconds, speed factors in 0.5 .. 2 and shares in 0 .. 1, found "

@@ -160,7 +160,7 @@ def _run(rows: Sequence[Row], task: Dataset[_Probe], workers: int, progress: Pro
     loader = DataLoader(
         task,
         batch_size=None,
-        num_workers=0 if len(rows) < _FEW else min(workers, len(os.sched_getaffinity(0))),
+        num_workers=0 if len(rows) < _FEW else min(workers, _cores()),
         prefetch_factor=None if len(rows) < _FEW else 32,
         generator=torch.Generator(),  # leaves the global one alone
     )
@@ -172,6 +172,10 @@ def _run(rows: Sequence[Row], task: Dataset[_Probe], workers: int, progress: Pro
         if time.monotonic() - said > _SAID_EVERY:
             said = time.monotonic()
             logger.info("read %d of %d recordings", number, len(rows))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _collect(rows: Sequence[Row], probes: Iterable[_Probe], folder: Path | None) -> Prepared:

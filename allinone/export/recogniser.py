@@ -22,7 +22,7 @@ LONGEST_SECONDS = 20.0
 _SEARCH = 0.4  # share of a full window that is searched for a pause
 _PAUSE_SECONDS = 0.2
 _BATCH_WINDOWS = 4
-_LOWEST_RATE = 1_000
+_RATES = range(1_000, 1_000_001)
 _LARGEST_RATIO = 1_000
 
 logger = logging.getLogger(__name__)
@@ -121,19 +121,23 @@ class Recogniser:
 
     def _resampling(self, sample_rate: int) -> Fraction:
         """Samples of the network per sample of the recording."""
-        if sample_rate != int(sample_rate) or sample_rate < _LOWEST_RATE:
+        if sample_rate not in _RATES:
             raise ValueError(
-                f"A sample rate must be a whole number of at least {_LOWEST_RATE} Hz; found {sample_rate}. "
+                f"A sample rate must be a whole number of {_RATES[0]} to {_RATES[-1]} Hz; found {sample_rate}. "
                 "Pass the rate that the recording was made with."
             )
         wanted = self._artefact.sample_rate
         if sample_rate < wanted and sample_rate not in self._told_rates:
             self._told_rates.add(sample_rate)
-            logger.warning("audio of %d Hz lacks the upper frequencies of the %d Hz speech that %s was trained on",
-                           sample_rate, wanted, self.member)
-        # The resampling filters grow with both terms of the ratio: an odd rate such as 44,101 Hz would need gigabytes,
-        # and a change of pitch of less than one part in a hundred thousand is not heard.
-        return Fraction(wanted, int(sample_rate)).limit_denominator(_LARGEST_RATIO)
+            logger.warning(
+                "Audio of %d Hz lacks the high frequencies that %s knows from training at %d Hz: expect more errors.",
+                sample_rate,
+                self.member,
+                wanted,
+            )
+        # The filters of resampling grow with both terms of the ratio: 44,101 Hz, taken literally, would need gigabytes.
+        # The rounded ratio changes speed and pitch by less than one part in a thousand.
+        return Fraction(wanted, sample_rate).limit_denominator(_LARGEST_RATIO)
 
     @torch.inference_mode()
     def _recognise(self, batch: list[Tensor]) -> list[str]:

@@ -43,7 +43,7 @@ class ErrorCounts:
 
 def _errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:
     counts = kaldialign.edit_distance(list(reference), list(hypothesis))
-    return ErrorCounts(counts["sub"], counts["del"], counts["ins"], len(reference))
+    return ErrorCounts(int(counts["sub"]), int(counts["del"]), int(counts["ins"]), len(reference))
 
 
 def word_errors(reference: str, hypothesis: str) -> ErrorCounts:

@@ -14,7 +14,7 @@ from allinone.models.elastic_encoder import ElasticEncoder
 from allinone.models.inventory import FEATURE_FRAMES
 from allinone.quantization import Quantised, Quantizer
 from allinone.subnet import Cost, SearchSpace, SubnetConfig, TensorSpec
-from allinone.tasks.network import CtcNetwork, CtcOutput
+from allinone.tasks.network import CtcNetwork, CtcOutput, build_network
 from allinone.text import Tokenizer
 
 
@@ -128,13 +128,6 @@ class CtcTask(nn.Module):
     def cost(self, subnet: SubnetConfig) -> Cost:
         """What a member costs, its head included in the stored bytes and the products."""
         return ctc_cost(self.layout, subnet, self.quantizer, self.tokenizer.vocab_size)
-
-
-def build_network(
-    layout: Layout, features: LogMelSettings, tokenizer: Tokenizer, subnet: SubnetConfig
-) -> CtcNetwork:
-    """A plain network of a member's size, its weights yet to be loaded."""
-    return CtcNetwork(LogMel(features), layout.build(subnet), nn.Linear(layout.dim, tokenizer.vocab_size))
 
 
 def ctc_cost(layout: Layout, subnet: SubnetConfig, quantizer: Quantizer, vocab_size: int) -> Cost:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from allinone.layers import LogMel
-from allinone.models import Encoder
+from allinone.layers import LogMel, LogMelSettings
+from allinone.models import Encoder, Layout
+from allinone.subnet import SubnetConfig
+from allinone.text import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,10 @@ class CtcNetwork(nn.Module):
         """
         encoded, lengths = self.encoder(*self.features(waveforms, lengths))
         return CtcOutput(self.head(encoded).log_softmax(-1), lengths)
+
+
+def build_network(
+    layout: Layout, features: LogMelSettings, tokenizer: Tokenizer, subnet: SubnetConfig
+) -> CtcNetwork:
+    """A plain network of a member's size, its weights yet to be loaded."""
+    return CtcNetwork(LogMel(features), layout.build(subnet), nn.Linear(layout.dim, tokenizer.vocab_size))
