@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator
 
 from hydra.errors import CompactHydraException, InstantiationException
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 USERS_MISTAKES = (ValueError, OSError, CompactHydraException, OmegaConfBaseException)
@@ -53,10 +54,20 @@ def told(verb: str, *, in_job: bool) -> Iterator[None]:
         raise SystemExit(1) from error
 
 
+def refuse_missing(verb: str, config: DictConfig) -> None:
+    """Raises ValueError if an argument of the verb itself is missing: before any work is done."""
+    for key in map(str, config):
+        if OmegaConf.is_missing(config, key):
+            raise ValueError(_missing(verb, key))
+
+
+def _missing(verb: str, key: str) -> str:
+    return f"`allinone {verb}` requires {key}; found none. Add {key}=... (`allinone {verb} --help` explains it)."
+
+
 def _message(error: Exception, verb: str) -> str:
     if isinstance(error, MissingMandatoryValue):
-        key = error.full_key
-        return f"`allinone {verb}` requires {key}; found none. Add {key}=... (`allinone {verb} --help` explains it)."
+        return _missing(verb, str(error.full_key))
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         setting = str(error).rpartition("full_key: ")[2] if "full_key: " in str(error) else ""
         return f"{error.__cause__}" + (f" (setting {setting})" if setting else "")

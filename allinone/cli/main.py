@@ -7,6 +7,10 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 VERBS = {
     "train": "train a supernet, or continue a run",
@@ -69,8 +73,9 @@ def _run(verb: str, files: list[str]) -> int:
     if files:
         task = functools.partial(task, files=files)
 
-    def job(config: object) -> None:
+    def job(config: "DictConfig") -> None:
         with errors.told(verb, in_job=True):
+            errors.refuse_missing(verb, config)
             task(config)
 
     try:

@@ -58,4 +58,4 @@ def register() -> None:
 
 
 def _has_checkpoints(folder: Path) -> bool:
-    return any((folder / CHECKPOINTS).glob("*.ckpt"))
+    return any((folder / CHECKPOINTS).glob("step-*.ckpt"))

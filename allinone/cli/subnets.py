@@ -4,21 +4,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from allinone.cli.members import members_to_list, size
-from allinone.cli.tables import Column, check_format, show_json, show_table
-from allinone.models import Layout, Wav2Vec2Layout, encoder_cost
+from allinone.cli.tables import BYTES, NAME, PARAMETERS, RATIO, STORED, Column, check_format, show_json, show_table
+from allinone.models import Layout
 from allinone.quantization import Quantizer
-from allinone.subnet import Cost, SearchSpace, SubnetConfig
-from allinone.tasks.ctc import ctc_cost
+from allinone.subnet import SearchSpace
+from allinone.tasks.ctc import ctc_cost, refuse_misfit
 from allinone.text import Tokenizer
 
-COLUMNS = (
-    Column("member", "name"),
-    Column("parameters", "parameters", "{:,}"),
-    Column("bytes", "bytes", "{:,}"),
-    Column("ratio", "ratio", "{:.2f}"),
-    Column("bytes stored", "bytes_stored", "{:,}"),
-    Column("macs per second", "macs", "{:,}"),
-)
+COLUMNS = (NAME, PARAMETERS, BYTES, RATIO, STORED, Column("MMAC\nper s", "macs", "{:,.0f}", 1e6))
 
 
 def run(config: DictConfig) -> None:
@@ -26,10 +19,11 @@ def run(config: DictConfig) -> None:
     check_format(config.format)
     space: SearchSpace = instantiate(config.space)
     layout: Layout = instantiate(config.network)
+    refuse_misfit(layout, space)
     quantizer: Quantizer = instantiate(config.quantizer)
     vocab_size = _vocab_size(config.tokenizer)
     rows = [
-        {"name": member.name, **size(layout, _cost(layout, member, quantizer, vocab_size))}
+        {"name": member.name, **size(layout, ctc_cost(layout, member, quantizer, vocab_size))}
         for member in members_to_list(space, config.sample, config.seed)
     ]
     if config.format == "json":
@@ -37,12 +31,6 @@ def run(config: DictConfig) -> None:
         return
     count = f"{space.count():,} members"
     show_table(COLUMNS, rows, count if space.count() == len(rows) else f"{count}, of which {len(rows)} are listed")
-
-
-def _cost(layout: Layout, member: SubnetConfig, quantizer: Quantizer, vocab_size: int) -> Cost:
-    if isinstance(layout, Wav2Vec2Layout):  # its published tensors include the output layer
-        return encoder_cost(layout, member, quantizer.granularity)
-    return ctc_cost(layout, member, quantizer, vocab_size)
 
 
 def _vocab_size(settings: DictConfig) -> int:

@@ -6,20 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from allinone.cli.run_folder import CHECKPOINTS, FINISHED
 from allinone.data import SpeechDataModule
+from allinone.export.artefact import read_artefact
+from allinone.models import Layout
 from allinone.subnet import SearchSpace
 from allinone.tasks.ctc import CtcTask
 from allinone.tasks.description import restore
 from allinone.text import Tokenizer
 from allinone.training import FitSettings, OnePassModule, fit
-from allinone.training.checkpoints import newest_readable, read_checkpoint
+from allinone.training.checkpoints import BEST, MODEL, newest_readable, read_checkpoint, step_checkpoints, write_model
 from allinone.training.resume import refuse_changes
-from allinone.training.start import take_over_checkpoint
+from allinone.training.start import take_over_checkpoint, take_over_weights
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +39,13 @@ def run(config: DictConfig) -> None:
     logger.info("This run writes to %s.", folder)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     settings: FitSettings = instantiate(config.trainer)
+    layout: Layout = instantiate(config.network)
+    space: SearchSpace = instantiate(config.space)
+    with torch.device("meta"):
+        layout.build(space.largest)  # a layout without code is refused before any data is read
     data: SpeechDataModule = instantiate(config.data, seed=config.seed)
     data.prepare()
-    task = _task(config, data)
+    task = _task(config, layout, space, data)
     report = data.check(task.tokenizer, task.frames)
     (folder / "data.json").write_text(json.dumps(report.to_dict(), indent=1))
     if start is None:
@@ -95,11 +102,10 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def _task(config: DictConfig, data: SpeechDataModule) -> CtcTask:
+def _task(config: DictConfig, layout: Layout, space: SearchSpace, data: SpeechDataModule) -> CtcTask:
     """The supernet; one that starts from trained weights keeps their labels."""
-    space: SearchSpace = instantiate(config.space)
     return CtcTask(
-        layout=instantiate(config.network),
+        layout=layout,
         space=space,
         tokenizer=_tokenizer(config, data),
         quantizer=instantiate(config.quantizer),
@@ -110,13 +116,19 @@ def _task(config: DictConfig, data: SpeechDataModule) -> CtcTask:
 
 def _tokenizer(config: DictConfig, data: SpeechDataModule) -> Tokenizer:
     if config.init is not None:
-        return restore(read_checkpoint(Path(config.init))["allinone"]["tokenizer"])
+        source = Path(config.init)
+        if source.is_dir():
+            return read_artefact(source).tokenizer
+        return restore(read_checkpoint(source)["allinone"]["tokenizer"])
     tokenizer = instantiate(config.tokenizer)
     return tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer(data.texts("train"))
 
 
 def _initialise(task: CtcTask, source: str | None) -> None:
-    if source is not None:
+    """Starts from nothing, from an exported member or from a checkpoint."""
+    if source is not None and Path(source).is_dir():
+        take_over_weights(task, read_artefact(Path(source)).weights, source)
+    elif source is not None:
         take_over_checkpoint(task, Path(source))
 
 
@@ -124,8 +136,8 @@ def _continue(data: SpeechDataModule, path: Path, checkpoint: dict[str, Any]) ->
     about = checkpoint["allinone"]
     if about["origin"]["data_hash"] != data.fingerprint:
         raise ValueError(
-            f"Resuming requires the training data that the run began with (hash {about['origin']['data_hash']:.12}); found "
-            f"data of hash {data.fingerprint:.12}. Bring the data back, or start a new run with resume=false."
+            "Resuming requires the training data that the run began with "
+            f"(hash {about['origin']['data_hash']:.12}); found data of hash {data.fingerprint:.12}. Bring the data back, or start a new run with resume=false."
         )
     data.resume(about["position"])
     logger.info("Continuing from %s, after %d batches.", path, data.start.consumed)
@@ -133,6 +145,9 @@ def _continue(data: SpeechDataModule, path: Path, checkpoint: dict[str, Any]) ->
 
 def _finish(folder: Path, module: OnePassModule, trainer: lightning.Trainer) -> None:
     """Writes what the run came to; the results come last, because a run with results is finished."""
+    checkpoints = folder / CHECKPOINTS
+    best = checkpoints / BEST
+    write_model(best if best.exists() else step_checkpoints(checkpoints)[0], checkpoints / MODEL)
     cost = module.ledger.summary()
     (folder / "cost.json").write_text(json.dumps(cost, indent=1))
     scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("dev/")}
@@ -140,4 +155,4 @@ def _finish(folder: Path, module: OnePassModule, trainer: lightning.Trainer) -> 
     (folder / FINISHED).write_text(json.dumps(results, indent=1))
     if cost["single_runs"]:
         logger.info("This run cost %.2f single runs (%.0f s of training).", cost["single_runs"], cost["seconds"])
-    logger.info("The best checkpoint is %s.", folder / CHECKPOINTS / "best.ckpt")
+    logger.info("The trained network is %s.", checkpoints / MODEL)

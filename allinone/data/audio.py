@@ -45,6 +45,9 @@ def resample(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def write_wav(path: str | Path, samples: np.ndarray) -> None:
-    """Write samples in -1 .. 1 at 16 kHz as 16-bit PCM."""
+    """Write samples in -1 .. 1 at 16 kHz as 16-bit PCM. Raises OSError if that is not possible."""
     limited = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
-    soundfile.write(path, limited, SAMPLE_RATE, subtype="PCM_16")
+    try:
+        soundfile.write(path, limited, SAMPLE_RATE, subtype="PCM_16")
+    except soundfile.SoundFileError as error:
+        raise OSError(f"cannot write {path}: {error}") from error

@@ -72,6 +72,7 @@ class TableCorpus:
         table: path of the table.
         audio: folder of the recordings; the table's own folder by default.
         archive: uncompressed tar with the recordings, in place of a folder.
+        name: for logs and tables; that of the table's file by default.
 
     Raises:
         ValueError: if a file is missing, or the header or a split is not as described (on ``rows``).
@@ -80,10 +81,11 @@ class TableCorpus:
     table: str
     audio: str | None = None
     archive: str | None = None
+    name: str = ""
 
-    @property
-    def name(self) -> str:
-        return Path(self.table).stem
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", Path(self.table).stem)
 
     @property
     def archive_path(self) -> Path | None:
@@ -115,18 +117,19 @@ class TableCorpus:
                 continue
             fields = line.split("\t")
             cell = {name: _cell(fields, column) for name, column in columns.items()}
-            name = cell["id"] or str(Path(cell["audio"]).with_suffix(""))
+            name = cell["id"] or cell["audio"].removesuffix(Path(cell["audio"]).suffix)
+            if len(fields) != len(header):
+                rows.append(_malformed(number, name, f"has {len(fields)} columns, the header {len(header)}"))
+                continue
+            if not name:
+                rows.append(_malformed(number, name, "names no recording"))
+                continue
             if self.archive is not None:
                 audio = cell["audio"] or name
-            elif cell["audio"]:
-                audio = str(folder / cell["audio"])
             else:
-                audio = stems.get(name, str(folder / name))
-            problem = None
-            if len(fields) != len(header):
-                problem = (MALFORMED, f"line {number} has {len(fields)} columns, the header {len(header)}")
+                audio = str(folder / cell["audio"]) if cell["audio"] else stems.get(name, str(folder / name))
             split = _split(cell["split"], f"{table}, line {number}") if columns["split"] is not None else ""
-            rows.append(Row(name or f"line {number}", audio, cell["text"], split, cell["speaker"], problem))
+            rows.append(Row(name, audio, cell["text"], split, cell["speaker"]))
         return rows
 
 
@@ -135,21 +138,24 @@ class FolderCorpus:
     """A folder, searched to any depth, of recordings each with its transcript beside it.
 
     The transcript of ``a/b.wav`` is ``a/b.txt``, or the line ``b <text>`` of any ``*.trans.txt`` in the same folder
-    (as LibriSpeech keeps them). When every recording lies below a folder ``train``, ``dev`` or ``test`` of the top
-    level, these are the splits; otherwise splits are made automatically. Ids are the paths without suffix.
+    (as LibriSpeech keeps them). Hidden files and folders are passed over. When every recording lies below a folder
+    ``train``, ``dev`` or ``test`` of the top level, these are the splits; otherwise splits are made automatically. Ids
+    are the paths without suffix.
 
     Attributes:
         folder: path of the folder.
+        name: for logs and tables; that of the folder by default.
 
     Raises:
         ValueError: if the folder is missing or holds no recording (on ``rows``).
     """
 
     folder: str
+    name: str = ""
 
-    @property
-    def name(self) -> str:
-        return Path(self.folder).name
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", Path(self.folder).name)
 
     @property
     def archive_path(self) -> Path | None:
@@ -159,7 +165,7 @@ class FolderCorpus:
         top = Path(self.folder)
         if not top.is_dir():
             raise ValueError(f"a corpus requires its folder, found none at {top.absolute()}; correct corpus.folder")
-        recordings = sorted(path for path in top.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+        recordings = _recordings(top)
         if not recordings:
             raise ValueError(
                 f"a corpus folder requires recordings ({', '.join(AUDIO_SUFFIXES)}) with .txt files beside them, "
@@ -175,6 +181,11 @@ class FolderCorpus:
                 text, problem = _beside(path.with_suffix(".txt"))
             rows.append(Row(name, str(path), text, split if all(given) else "", "", problem))
         return rows
+
+
+def _malformed(number: int, name: str, detail: str) -> Row:
+    """A line of a table that cannot be understood."""
+    return Row(name or f"line {number}", "", "", problem=(MALFORMED, f"line {number} {detail}"))
 
 
 def _require_file(path: Path, what: str, setting: str) -> None:
@@ -227,9 +238,18 @@ def _split(name: str, where: str) -> str:
 
 
 def _stems(folder: Path) -> dict[str, str]:
-    """Names of recordings below a folder, without suffix, to their paths."""
-    paths = (path for path in sorted(folder.rglob("*"), reverse=True) if path.suffix.lower() in AUDIO_SUFFIXES)
-    return {path.relative_to(folder).with_suffix("").as_posix(): str(path) for path in paths}
+    """Names of recordings below a folder, without suffix, to their paths; of equal names the first counts."""
+    return {path.relative_to(folder).with_suffix("").as_posix(): str(path) for path in reversed(_recordings(folder))}
+
+
+def _recordings(folder: Path) -> list[Path]:
+    """Every recording below a folder, hidden files and folders (such as a cache) left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in AUDIO_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
 
 
 def _transcripts(top: Path) -> dict[str, str]:

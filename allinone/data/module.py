@@ -3,31 +3,24 @@
 import hashlib
 import json
 import logging
+import signal
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lhotse.cut import Cut
-from lhotse.utils import perturb_num_samples
 from torch.utils.data import DataLoader
 
 from allinone.data.batch import SAMPLE_RATE, Batch
-from allinone.data.chance import draw
 from allinone.data.corpora import SPLITS, Corpus
-from allinone.data.cuts import make_cut, plan_by_duration, samples_of, text_of
+from allinone.data.cuts import plan_by_duration, samples_of, text_of
 from allinone.data.dataset import SpeechDataset
+from allinone.data.fit import CtcFit
 from allinone.data.preparation import Progress, prepare_audio
-from allinone.data.report import (
-    DUPLICATE,
-    EMPTY_TEXT,
-    TOO_LONG,
-    TOO_SHORT,
-    UNKNOWN,
-    DataReport,
-)
+from allinone.data.report import DataReport
+from allinone.data.selection import choose, distinct_rows, select_cuts
 from allinone.data.stream import Position, TrainingStream
 from allinone.text import Normalizer, Tokenizer
 
@@ -55,6 +48,8 @@ class SpeechDataModule(lightning.LightningDataModule):
         cache: folder for decoded audio; None reads the recordings where they are, each time.
         prepare_workers: processes that decode.
         max_bad_share: stop when a larger share of the utterances, 0 .. 1, has to be skipped for any reason.
+        train_utterances: train on so many utterances only, chosen by a hash of their ids: to try things out, or to
+            bring a new network over the plateau at which CTC begins; None trains on all.
 
     Raises:
         ValueError: if a setting is out of range.
@@ -76,15 +71,18 @@ class SpeechDataModule(lightning.LightningDataModule):
         cache: str | None = ".cache/allinone",
         prepare_workers: int = 4,
         max_bad_share: float = 0.05,
+        train_utterances: int | None = None,
     ) -> None:
         super().__init__()
         _check_settings(
             batch_seconds=(batch_seconds, batch_seconds > 0),
             speed_factors=(list(speed_factors), all(0.5 <= factor <= 2 for factor in speed_factors)),
+            eval_batch_seconds=(eval_batch_seconds, eval_batch_seconds is None or eval_batch_seconds > 0),
             max_seconds=(max_seconds, max_seconds > 0),
             dev_share=(dev_share, dev_share >= 0),
             test_share=(test_share, 0 <= test_share < 1 - dev_share),
             max_bad_share=(max_bad_share, 0 <= max_bad_share <= 1),
+            train_utterances=(train_utterances, train_utterances is None or train_utterances > 0),
         )
         self.corpus = corpus
         self.normalizer = normalizer or Normalizer()
@@ -99,13 +97,12 @@ class SpeechDataModule(lightning.LightningDataModule):
         self.cache = cache
         self.prepare_workers = prepare_workers
         self.max_bad_share = max_bad_share
+        self.train_utterances = train_utterances
         self.start = Position()
         self.stream: TrainingStream | None = None
         self.report: DataReport | None = None
-        self.tokenizer: Tokenizer | None = None
         self.cuts: dict[str, list[Cut]] = {split: [] for split in SPLITS}
-        self._frames: Callable[[int], int] | None = None
-        self._needed: dict[str, int] = {}
+        self.fit: CtcFit | None = None
 
     def prepare(self, progress: Progress | None = None) -> DataReport:
         """Read the corpus, decode what is not decoded yet, and check audio and text.
@@ -115,15 +112,7 @@ class SpeechDataModule(lightning.LightningDataModule):
         """
         rows = self.corpus.rows()
         report = DataReport(self.corpus.name, len(rows))
-        good, seen = [], set()
-        for row in rows:
-            if row.problem is not None:
-                report.add(row.problem[0], row.id, row.problem[1])
-            elif row.id in seen:
-                report.add(DUPLICATE, row.id, f"once more, with {row.text!r}")
-            else:
-                good.append(row)
-            seen.add(row.id)
+        good = distinct_rows(rows, report)
         prepared = prepare_audio(
             good,
             self.corpus.archive_path,
@@ -133,18 +122,8 @@ class SpeechDataModule(lightning.LightningDataModule):
         )
         report.resampled = {rate: count for rate, count in prepared.rates.items() if rate != SAMPLE_RATE}
         report.automatic_splits = not any(row.split for row in good)
-        self.cuts = {split: [] for split in SPLITS}
-        for row in good:
-            text = self.normalizer(row.text)
-            if row.id in prepared.problems:
-                report.add(prepared.problems[row.id][0], row.id, prepared.problems[row.id][1])
-            elif not text:
-                report.add(EMPTY_TEXT, row.id, f"nothing spoken in {row.text!r}")
-            elif (seconds := prepared.recordings[row.id].duration) > self.max_seconds:
-                report.add(TOO_LONG, row.id, f"{seconds:.2f} s, at most {self.max_seconds:g} s are allowed")
-            else:
-                split = row.split or self._automatic_split(text)
-                self.cuts[split].append(make_cut(row, text, prepared.recordings[row.id]))
+        shares = (self.dev_share, self.test_share)
+        self.cuts = select_cuts(good, prepared, self.normalizer, self.max_seconds, shares, report)
         self.report = report
         self._count(report)
         report.refuse_if_bad(self.max_bad_share)
@@ -152,8 +131,6 @@ class SpeechDataModule(lightning.LightningDataModule):
 
     def check(self, tokenizer: Tokenizer, frames: Callable[[int], int]) -> DataReport:
         """Skip what the tokenizer cannot write and what is too short for its text; log and return the full report.
-
-        CTC needs a frame for every label and one more between equal neighbours.
 
         Args:
             tokenizer: of the network to be trained.
@@ -163,10 +140,16 @@ class SpeechDataModule(lightning.LightningDataModule):
             ValueError: if too much is bad.
         """
         report = self._prepared()
-        assert self.tokenizer is None, "check() filters the utterances once"
-        self.tokenizer, self._frames = tokenizer, frames
+        assert self.fit is None, "check() filters the utterances once"
+        self.fit = fit = CtcFit(tokenizer, frames, self.max_seconds)
         for split, cuts in self.cuts.items():
-            self.cuts[split] = [cut for cut in cuts if self._usable(cut, report)]
+            problems = {cut.id: fit.problem(cut) for cut in cuts}
+            self.cuts[split] = [cut for cut in cuts if problems[cut.id] is None]
+            for name, problem in problems.items():
+                if problem is not None:
+                    report.add(problem[0], name, problem[1])
+        if self.train_utterances is not None:
+            self.cuts["train"] = choose(self.cuts["train"], self.train_utterances)
         self._count(report)
         report.refuse_if_bad(self.max_bad_share)
         logger.info(report.summary())
@@ -199,7 +182,7 @@ class SpeechDataModule(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Endless training batches of this rank, from ``start`` on. Raises ValueError if there are none."""
-        tokenizer = self._checked()
+        fit = self._checked()
         world_size, rank = self._ranks()
         self.stream = TrainingStream(
             self._filled("train"),
@@ -210,13 +193,14 @@ class SpeechDataModule(lightning.LightningDataModule):
             world_size=world_size,
             rank=rank,
             start=self.start,
-            fits=self._fits,
+            fits=fit.allows,
         )
         return DataLoader(
-            SpeechDataset(tokenizer, self.seed),
+            SpeechDataset(fit.tokenizer, self.seed),
             batch_size=None,
             sampler=self.stream,
             num_workers=self.num_workers,
+            worker_init_fn=_outlive_sigterm,
             prefetch_factor=4 if self.num_workers else None,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # leaves the global one alone: a resumed run draws the same from it
@@ -228,12 +212,12 @@ class SpeechDataModule(lightning.LightningDataModule):
         Raises:
             ValueError: if the split is empty.
         """
-        tokenizer = self._checked()
+        fit = self._checked()
         own_size, own_rank = self._ranks()
         plan = plan_by_duration(self._filled(split), self.eval_batch_seconds)
         plan = plan[own_rank if rank is None else rank :: own_size if world_size is None else world_size]
         return DataLoader(
-            SpeechDataset(tokenizer, self.seed),
+            SpeechDataset(fit.tokenizer, self.seed),
             batch_size=None,
             sampler=[(0, cuts) for cuts in plan],  # pyright: ignore[reportArgumentType]
             num_workers=0,
@@ -254,44 +238,22 @@ class SpeechDataModule(lightning.LightningDataModule):
         assert self.report is not None, "prepare() comes first"
         return self.report
 
-    def _checked(self) -> Tokenizer:
-        assert self.tokenizer is not None, "prepare() and check() come first"
-        return self.tokenizer
+    def _checked(self) -> CtcFit:
+        assert self.fit is not None, "prepare() and check() come first"
+        return self.fit
 
     def _filled(self, split: str) -> list[Cut]:
-        usable = ", ".join(f"{name} {int(kept['lines'])}" for name, kept in self.sizes.items())
         if not self.cuts.get(split):
+            usable = ", ".join(f"{name} {int(kept['lines'])}" for name, kept in self.sizes.items())
+            advice = (
+                "raise dev_share or test_share, or give more data"
+                if self._prepared().automatic_splits
+                else f"name them in the corpus (splits: {', '.join(SPLITS)}), or leave splits out to have them made"
+            )
             raise ValueError(
-                f"this requires utterances in the split {split!r}, found none (usable utterances: {usable}); "
-                "name them in the corpus's split column, or leave the column out to have splits made"
+                f"this requires utterances in the split {split!r}, found none (usable utterances: {usable}); {advice}"
             )
         return self.cuts[split]
-
-    def _automatic_split(self, text: str) -> str:
-        """A split by the text alone, so that no text is in two."""
-        place = draw("split", text) / 2**63
-        return "dev" if place < self.dev_share else "test" if place < self.dev_share + self.test_share else "train"
-
-    def _usable(self, cut: Cut, report: DataReport) -> bool:
-        assert self.tokenizer is not None
-        assert self._frames is not None
-        text = text_of(cut)
-        if unknown := self.tokenizer.unknown(text):
-            report.add(UNKNOWN, cut.id, f"{' '.join(sorted(unknown))} in {text!r}")
-            return False
-        labels = self.tokenizer.encode(text)
-        needed = len(labels) + sum(left == right for left, right in pairwise(labels))
-        self._needed[cut.id] = needed
-        if (frames := self._frames(samples_of(cut))) < max(needed, 1):
-            report.add(TOO_SHORT, cut.id, f"{cut.duration:.2f} s give {frames} frames, {text!r} needs {needed}")
-            return False
-        return True
-
-    def _fits(self, cut: Cut, factor: float) -> bool:
-        """Whether a cut at another speed still is neither too long nor too short."""
-        assert self._frames is not None
-        samples = perturb_num_samples(samples_of(cut), factor)
-        return samples <= self.max_seconds * SAMPLE_RATE and self._frames(samples) >= self._needed[cut.id]
 
     def _count(self, report: DataReport) -> None:
         for split, cuts in self.cuts.items():
@@ -303,6 +265,11 @@ def _check_settings(**settings: tuple[object, bool]) -> None:
     wrong = [f"{name}={value}" for name, (value, good) in settings.items() if not good]
     if wrong:
         raise ValueError(
-            "the data settings require positive seconds, speed factors in 0.5 .. 2 and shares in 0 .. 1, found "
-            f"{', '.join(wrong)}; correct them"
+            "the data settings require positive seconds and counts, speed factors in 0.5 .. 2 and shares in 0 .. 1, "
+            f"found {', '.join(wrong)}; correct them"
         )
+
+
+def _outlive_sigterm(worker: int) -> None:
+    """A scheduler that ends a job tells all its processes: the training process then still needs its batch."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

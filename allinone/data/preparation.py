@@ -78,7 +78,8 @@ def prepare_audio(
         progress: called with the recordings done and all; the log tells every few seconds in any case.
 
     Raises:
-        ValueError: if the archive is no uncompressed tar, or is to be read without a cache.
+        ValueError: if the archive is no uncompressed tar, or is to be read without a cache; or if the cache cannot be
+            written.
     """
     if cache is None:
         if archive is not None:
@@ -110,11 +111,10 @@ def _stat(path: Path) -> list[int]:
 
 def _fill(folder: Path, rows: Sequence[Row], archive: Path | None, workers: int, progress: Progress | None) -> None:
     """Decode into a folder of a temporary name and rename it, so that no half-filled folder bears the name."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_remains(folder)
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     logger.info("decoding %d recordings to 16 kHz in %s", len(rows), folder)
     try:
+        _remove_remains(folder)
         for start in range(0, len(rows), 1000):
             (partial / _wav(start)).parent.mkdir(parents=True)
         decoded = _collect(rows, _run(rows, _Decode(rows, archive, partial), workers, progress), partial)
@@ -126,15 +126,25 @@ def _fill(folder: Path, rows: Sequence[Row], archive: Path | None, workers: int,
         except OSError:  # another process was faster; its folder holds the same
             if not (folder / "problems.json").is_file():
                 raise
+    except OSError as error:
+        cause = str(error).strip().rpartition("\n")[2]  # a worker puts its traceback before
+        raise ValueError(
+            "preparation requires a cache folder with room for decoded audio (115 MB an hour), found that "
+            f"{folder.parent} cannot be written ({cause}); free some room, or set cache to another folder"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def _remove_remains(folder: Path) -> None:
-    """Delete what a killed preparation left."""
+    """Delete what a killed preparation left; one of our own process number was another's, as in a new container."""
     for remains in folder.parent.glob(f"{folder.name}.partial-*"):
+        process = int(remains.name.rpartition("-")[2])
+        if process == os.getpid():
+            shutil.rmtree(remains)
+            continue
         try:
-            os.kill(int(remains.name.rpartition("-")[2]), 0)
+            os.kill(process, 0)
         except ProcessLookupError:
             shutil.rmtree(remains, ignore_errors=True)
         except PermissionError:
@@ -157,11 +167,12 @@ def _wav(number: int) -> str:
 
 def _run(rows: Sequence[Row], task: Dataset[_Probe], workers: int, progress: Progress | None) -> Iterable[_Probe]:
     """Results of a task for every row in order, computed by worker processes."""
+    workers = 0 if len(rows) < _FEW else min(workers, _cores())
     loader = DataLoader(
         task,
         batch_size=None,
-        num_workers=0 if len(rows) < _FEW else min(workers, _cores()),
-        prefetch_factor=None if len(rows) < _FEW else 32,
+        num_workers=workers,
+        prefetch_factor=32 if workers else None,
         generator=torch.Generator(),  # leaves the global one alone
     )
     said = time.monotonic()

@@ -128,7 +128,7 @@ class TrainingStream:
             world_size=self.world_size,
             rank=self.rank,
             seed=draw("order", self.seed, epoch) % 2**31,
-            sync_buckets=self.world_size > 1,
+            sync_buckets=True,  # lhotse 1.33 ends an epoch early without, when it draws an empty bucket
         )
 
     def factor(self, cut: Cut, epoch: int) -> float:

@@ -1,12 +1,17 @@
-"""Audio as callers hand it over, turned into mono samples and cut into windows at quiet places."""
+"""Audio as callers hand it over: read, turned into mono samples, resampled, cut into windows at quiet places."""
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
-import torch
+import soundfile
+import torchaudio
 from torch import Tensor
 
 MOST_CHANNELS = 32
+RATES = range(1_000, 1_000_001)  # Hz
+_LARGEST_TERM = 1_000
 _LOUDEST = 8.0  # decoders of lossy formats overshoot 1, but not by this
 _FULL_SCALE = {np.dtype(np.int8): 2.0**7, np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
 
@@ -26,8 +31,10 @@ def mono(waveform: np.ndarray | Tensor) -> np.ndarray:
         tensor = waveform.detach().cpu()
         waveform = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
     samples = np.asarray(waveform)
+    if samples.ndim in (1, 2) and samples.size == 0:
+        return np.zeros(0, np.float32)
     if samples.ndim == 2 and min(samples.shape) <= MOST_CHANNELS:
-        samples = _to_float(samples).mean(axis=int(np.argmin(samples.shape)) if samples.size else 1)
+        samples = _to_float(samples).mean(axis=int(np.argmin(samples.shape)))
     elif samples.ndim != 1:
         raise ValueError(
             f"A waveform must have the shape (samples,), or two dimensions of which one has at most {MOST_CHANNELS} "
@@ -48,20 +55,81 @@ def mono(waveform: np.ndarray | Tensor) -> np.ndarray:
     return samples
 
 
-def windows(blocks: Iterable[np.ndarray], longest: int, search: int, pause: int) -> Iterator[np.ndarray]:
+def open_audio(path: Path) -> soundfile.SoundFile:
+    """Opens an audio file of any format that soundfile reads; to be used in a ``with`` statement.
+
+    Raises:
+        ValueError: if there is no such file, or soundfile does not read it.
+    """
+    if not path.is_file():
+        raise ValueError(f"Transcribing needs an audio file; found none at {path}. Check the path.")
+    try:
+        return soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, TypeError) as error:  # a TypeError for raw samples, which have no header
+        raise _unreadable(path, error) from error
+
+
+def blocks(file: soundfile.SoundFile, seconds: float) -> Iterator[np.ndarray]:
+    """The samples of a file, as :func:`mono` gives them, in blocks of so many seconds.
+
+    Not by ``file.blocks``: it believes the length that the header tells, and where an MP3 holds less than that, as most
+    do, it hands out whatever stood in memory.
+
+    Raises:
+        ValueError: as :func:`mono`, with the name of the file; or if the rest of the file cannot be read.
+    """
+    frames = max(1, int(seconds * file.samplerate))
+    while True:
+        try:
+            block = file.read(frames, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise _unreadable(file.name, error) from error
+        if len(block) == 0:
+            return
+        try:
+            yield mono(block.mean(axis=1))
+        except ValueError as error:
+            raise ValueError(f"{file.name}: {error}") from error
+
+
+def resampling_ratio(sample_rate: float, wanted: int) -> Fraction:
+    """Samples at ``wanted`` Hz per sample at ``sample_rate`` Hz, as a fraction of small terms.
+
+    The filters of resampling grow with both terms: 44,101 Hz, taken literally, would need gigabytes. The rounding
+    changes speed and pitch by less than one part in a thousand.
+
+    Raises:
+        ValueError: if the rate is no whole number, or of no audio.
+    """
+    if sample_rate not in RATES:
+        raise ValueError(
+            f"A sample rate must be a whole number of {RATES[0]} to {RATES[-1]} Hz; found {sample_rate!r}. "
+            "Pass the rate that the recording was made with."
+        )
+    return Fraction(wanted, int(sample_rate)).limit_denominator(_LARGEST_TERM)
+
+
+def resample(samples: Tensor, ratio: Fraction) -> Tensor:
+    """Samples ``(samples,)`` with ``ratio`` times as many samples per second."""
+    if ratio == 1 or not len(samples):
+        return samples
+    return torchaudio.functional.resample(samples, ratio.denominator, ratio.numerator)
+
+
+def windows(pieces: Iterable[np.ndarray], longest: int, search: int, pause: int) -> Iterator[np.ndarray]:
     """Cuts a recording into windows in the middle of its quietest pauses; joined, they are the recording.
 
-    A recording of at most ``longest`` samples is one window. No more than a window and a block are held at a time.
+    A recording of at most ``longest`` samples is one window. No more than a window and a piece are held at a time.
 
     Args:
-        blocks: the recording piece by piece, each ``(samples,)``.
+        pieces: the recording piece by piece, each ``(samples,)``.
         longest: samples of the longest window.
         search: how many of the last samples of a full window are searched for the place to cut.
         pause: samples over which loudness is averaged.
     """
     rest = np.zeros(0, np.float32)
-    for block in blocks:
-        rest = np.concatenate([rest, block])
+    for piece in pieces:
+        rest = np.concatenate([rest, piece])
         while len(rest) > longest:
             cut = longest - search + _quietest(rest[longest - search : longest], pause)
             yield rest[:cut]
@@ -87,3 +155,10 @@ def _to_float(samples: np.ndarray) -> np.ndarray:
             f"found {samples.dtype}. Convert it to one of these, such as waveform.astype('int16')."
         )
     return samples.astype(np.float32) / np.float32(_FULL_SCALE[samples.dtype])
+
+
+def _unreadable(path: object, error: Exception) -> ValueError:
+    return ValueError(
+        f"Transcribing needs an audio file that soundfile reads (WAV, FLAC, OGG, MP3, ...); found {path}, which it "
+        f"does not ({error}). Convert the file to WAV."
+    )

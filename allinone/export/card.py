@@ -9,14 +9,15 @@ pipeline_tag: automatic-speech-recognition
 ---
 # Speech recogniser {member}
 
-A stand-alone speech recogniser of {parameters:.2f} million encoder parameters: audio in, text out. It is the member
-`{member}` ({layers}) of a family that was trained in one run by `allinone`; nothing of that family is needed to
-run it.
+A stand-alone speech recogniser, audio in, text out: {layers}.
+
+It is one member of a family that was trained in one run by `allinone`; nothing of that family is needed to run it.
 
 | | |
 |---|---|
+| encoder | {parameters:.2f} million parameters |
 | weights on disk | {stored:.2f} MB |
-| encoder, by the rule of the papers | {encoder:.2f} MB, {ratio:.1f} times smaller than the largest member at 32 bits |
+| encoder by the papers' rule | {encoder:.2f} MB, {ratio:.1f} times smaller than the largest at 32 bits |
 | multiply-accumulates | {macs:.0f} million per second of audio |
 | output | {tokens} tokens, CTC |
 {results}
@@ -64,9 +65,9 @@ def model_card(manifest: Manifest, num_tokens: int) -> str:
 
 
 def _layers(member: str) -> str:
-    runs = [run.split("-") for run in member.split("+")]
+    runs = [run.removesuffix("bit").split("-") for run in member.split("+")]
     return ", then ".join(
-        f"{depth} layers, {width} feed-forward units, {bits.removesuffix('bit')} bits per weight"
+        f"{depth} layer{'s' if depth != '1' else ''} of {width} feed-forward units and {bits} bits per weight"
         for depth, width, bits in runs
     )
 

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 from allinone.export.tensors import Table
 
@@ -13,7 +14,7 @@ FILE_NAME = "manifest.json"
 FORMAT = "allinone-member"
 FORMAT_VERSION = 1
 
-_AGAIN = "Export the member again, or copy the whole folder again."
+AGAIN = "Export the member again, or copy the whole folder again."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +25,9 @@ class Manifest:
         member: its name, such as ``4-512-4bit``.
         parameters: number of weights by the papers' count.
         bytes: size by the papers' rule.
-        ratio: bytes of the largest member at full precision, divided by ``bytes``.
         bytes_stored: bytes of all stored tensors.
         macs: multiply-accumulates per second of audio.
+        ratio: bytes of the family's whole network at full precision, divided by ``bytes``.
         network: description from which the network and its tokenizer are rebuilt.
         tensors: for each weight how it is stored, see :mod:`allinone.export.tensors`.
         weights: name of the file of the weights.
@@ -38,11 +39,11 @@ class Manifest:
     """
 
     member: str
-    parameters: float
-    bytes: float
-    ratio: float
+    parameters: int
+    bytes: int
     bytes_stored: int
-    macs: float
+    macs: int
+    ratio: float
     network: dict[str, Any]
     tensors: Table
     weights: str
@@ -55,8 +56,8 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Writes ``manifest.json``."""
         content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
-        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-        (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+        lines = [f"{_json(name)}: {_json_lines(value)}" for name, value in content.items()]
+        (folder / FILE_NAME).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -84,7 +85,7 @@ class Manifest:
         if wrong:
             raise ValueError(
                 f"{folder / FILE_NAME} must have the fields {', '.join(required)}; found {', '.join(wrong)} missing, "
-                f"unknown or of a wrong type. {_AGAIN}"
+                f"unknown or of a wrong type. {AGAIN}"
             )
         return cls(**values)
 
@@ -96,20 +97,20 @@ class Manifest:
         """
         for name in (self.weights, self.tokens):
             if name not in self.files:
-                raise ValueError(f"{folder / FILE_NAME} must list the hash of {name}; found none. {_AGAIN}")
+                raise ValueError(f"{folder / FILE_NAME} must list the hash of {name}; found none. {AGAIN}")
         for name, entry in self.files.items():
             if Path(name).name != name:  # never read outside the folder
-                raise ValueError(f"A manifest names files of its own folder; found {name!r} in {folder}. {_AGAIN}")
+                raise ValueError(f"A manifest names files of its own folder; found {name!r} in {folder}. {AGAIN}")
             path = folder / name
             if not path.is_file():
-                raise ValueError(f"The exported member needs the file {name}; found none in {folder}. {_AGAIN}")
+                raise ValueError(f"The exported member needs the file {name}; found none in {folder}. {AGAIN}")
             found = file_entry(path)
             if found["bytes"] != entry.get("bytes"):
-                raise ValueError(f"{path} must have {entry.get('bytes')} bytes; found {found['bytes']}. {_AGAIN}")
+                raise ValueError(f"{path} must have {entry.get('bytes')} bytes; found {found['bytes']}. {AGAIN}")
             if found["sha256"] != entry.get("sha256"):
                 raise ValueError(
                     f"{path} must have the sha256 {entry.get('sha256')}; found {found['sha256']}: "
-                    f"it was changed after the export. {_AGAIN}"
+                    f"it was changed after the export. {AGAIN}"
                 )
 
 
@@ -144,21 +145,34 @@ def _read_json(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} must be a JSON document; found a damaged one ({error}). {_AGAIN}") from error
+        raise ValueError(f"{path} must be a JSON document; found a damaged one ({error}). {AGAIN}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a JSON object; found {type(content).__name__}. {_AGAIN}")
+        raise ValueError(f"{path} must hold a JSON object; found {type(content).__name__}. {AGAIN}")
     return content
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _json_lines(value: object) -> str:
+    """A value as JSON; each entry of a dictionary stands on a line of its own."""
+    if not isinstance(value, dict) or not value:
+        return _json(value)
+    return "{\n" + ",\n".join(f"  {_json(name)}: {_json(entry)}" for name, entry in value.items()) + "\n}"
 
 
 def _listing(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)[:5]) or "an empty folder"
 
 
-def _fits(value: object, annotation: object) -> bool:
-    """Whether a JSON value is of the kind that a field's annotation names."""
-    kind = getattr(annotation, "__origin__", annotation)
-    if kind is float:
-        return isinstance(value, int | float)
-    if isinstance(kind, type):
-        return isinstance(value, kind)
-    return value is None or isinstance(value, dict)
+def _fits(value: object, annotation: Any) -> bool:
+    """Whether a JSON value is of the kind that a field's annotation names, entries of dictionaries included."""
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return any(_is(value, kind) for kind in kinds)
+
+
+def _is(value: object, kind: Any) -> bool:
+    if get_origin(kind) is not dict:
+        return kind is Any or isinstance(value, (int, float) if kind is float else kind)
+    return isinstance(value, dict) and all(_fits(entry, get_args(kind)[1]) for entry in value.values())

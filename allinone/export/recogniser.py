@@ -1,31 +1,23 @@
 """A recogniser: a member that was exported, loaded to turn recordings into text."""
 
-import logging
 import os
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
-import torchaudio
 from torch import Tensor, nn
 
 from allinone.decoding import ctc_greedy
 from allinone.export.artefact import Artefact, read_artefact
-from allinone.export.audio import mono, windows
+from allinone.export.audio import blocks, mono, open_audio, resample, resampling_ratio, windows
 from allinone.export.manifest import Manifest
 
 LONGEST_SECONDS = 20.0
 _SEARCH = 0.4  # share of a full window that is searched for a pause
 _PAUSE_SECONDS = 0.2
 _BATCH_WINDOWS = 4
-_RATES = range(1_000, 1_000_001)
-_LARGEST_RATIO = 1_000
-
-logger = logging.getLogger(__name__)
 
 
 class Recogniser:
@@ -46,7 +38,6 @@ class Recogniser:
             )
         self._artefact = artefact
         self._longest_seconds = longest_seconds
-        self._told_rates: set[int] = set()
 
     @property
     def member(self) -> str:
@@ -68,7 +59,7 @@ class Recogniser:
         """The plain network: waveforms ``(batch, samples)`` at 16 kHz and lengths to log probabilities and lengths."""
         return self._artefact.network
 
-    def transcribe(self, waveform: np.ndarray | Tensor, sample_rate: int) -> str:
+    def transcribe(self, waveform: np.ndarray | Tensor, sample_rate: float) -> str:
         """The text of one recording; empty if the recording is empty or too short to hold speech.
 
         Args:
@@ -87,57 +78,24 @@ class Recogniser:
         Raises:
             ValueError: if the file cannot be read, or for samples that are not finite.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise ValueError(f"Transcribing needs an audio file; found none at {path}. Check the path.")
-        try:
-            with soundfile.SoundFile(path) as file:
-                block = max(1, int(self._longest_seconds * file.samplerate))
-                blocks = file.blocks(blocksize=block, dtype="float32", always_2d=True)
-                return self._transcribe((_mean(block, path) for block in blocks), file.samplerate)
-        except soundfile.LibsndfileError as error:
-            raise ValueError(
-                f"Transcribing needs an audio file that soundfile reads (WAV, FLAC, OGG, MP3, ...); found {path}, "
-                f"which it does not ({error.error_string}). Convert the file to WAV."
-            ) from error
+        with open_audio(Path(path)) as file:
+            return self._transcribe(blocks(file, self._longest_seconds), file.samplerate)
 
-    def _transcribe(self, blocks: Iterable[np.ndarray], sample_rate: int) -> str:
-        pieces = self._windows(blocks, sample_rate)
+    def _transcribe(self, pieces: Iterable[np.ndarray], sample_rate: float) -> str:
+        found = self._windows(pieces, sample_rate)
         texts: list[str] = []
-        while batch := list(islice(pieces, _BATCH_WINDOWS)):
+        while batch := list(islice(found, _BATCH_WINDOWS)):
             texts += self._recognise(batch)
-        return " ".join(text for text in texts if text)
+        return " ".join(word for text in texts for word in text.split())
 
-    def _windows(self, blocks: Iterable[np.ndarray], sample_rate: int) -> Iterator[Tensor]:
-        ratio = self._resampling(sample_rate)
+    def _windows(self, pieces: Iterable[np.ndarray], sample_rate: float) -> Iterator[Tensor]:
+        ratio = resampling_ratio(sample_rate, self._artefact.sample_rate)
         longest = int(self._longest_seconds * sample_rate)
-        pause = max(1, int(_PAUSE_SECONDS * sample_rate))
-        for window in windows(blocks, longest, int(_SEARCH * longest), pause):
-            samples = torch.from_numpy(window)
-            if ratio != 1:
-                samples = torchaudio.functional.resample(samples, ratio.denominator, ratio.numerator)
+        pause = int(_PAUSE_SECONDS * sample_rate)
+        for window in windows(pieces, longest, int(_SEARCH * longest), pause):
+            samples = resample(torch.from_numpy(window), ratio)
             if self._artefact.frames(len(samples)) > 0:
                 yield samples
-
-    def _resampling(self, sample_rate: int) -> Fraction:
-        """Samples of the network per sample of the recording."""
-        if sample_rate not in _RATES:
-            raise ValueError(
-                f"A sample rate must be a whole number of {_RATES[0]} to {_RATES[-1]} Hz; found {sample_rate}. "
-                "Pass the rate that the recording was made with."
-            )
-        wanted = self._artefact.sample_rate
-        if sample_rate < wanted and sample_rate not in self._told_rates:
-            self._told_rates.add(sample_rate)
-            logger.warning(
-                "Audio of %d Hz lacks the high frequencies that %s knows from training at %d Hz: expect more errors.",
-                sample_rate,
-                self.member,
-                wanted,
-            )
-        # The filters of resampling grow with both terms of the ratio: 44,101 Hz, taken literally, would need gigabytes.
-        # The rounded ratio changes speed and pitch by less than one part in a thousand.
-        return Fraction(wanted, sample_rate).limit_denominator(_LARGEST_RATIO)
 
     @torch.inference_mode()
     def _recognise(self, batch: list[Tensor]) -> list[str]:
@@ -156,11 +114,3 @@ def load(folder: str | os.PathLike[str]) -> Recogniser:
         ValueError: if the folder is no exported member, or is damaged.
     """
     return Recogniser(read_artefact(Path(folder)))
-
-
-def _mean(block: np.ndarray, path: Path) -> np.ndarray:
-    """Mean of the channels ``(samples, channels)``."""
-    try:
-        return mono(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error

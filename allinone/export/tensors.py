@@ -89,9 +89,10 @@ class _Stream:
     def take(self, count: int, reader: str) -> Tensor:
         """The next ``count`` values."""
         if self.position + count > len(self.values):
+            left = len(self.values) - self.position
             raise ValueError(
-                f"{reader} must have {count} values in the stream {self.name}; found {len(self.values) - self.position} "
-                "left. Export the member again."
+                f"{reader} must have {count} values in the stream {self.name}; found {left} left. "
+                "Export the member again."
             )
         self.position += count
         return self.values[self.position - count : self.position]
@@ -106,7 +107,9 @@ def _decoded(name: str, entry: Mapping[str, Any], streams: Mapping[str, _Stream]
             f"Weights are stored as 'plain' or 'packed'; found {encoding!r} for {name}. "
             "Read it with the version of allinone that wrote it."
         )
-    bits, scale = entry.get("bits", 0), _shape(name, entry, "scale")
+    bits, scale = entry.get("bits"), _shape(name, entry, "scale")
+    if type(bits) is not int:
+        raise ValueError(f"The bits of {name} must be a whole number; found {bits!r}. Export the member again.")
     if len(scale) != len(shape) or any(a not in (1, b) for a, b in zip(scale, shape, strict=True)):
         raise ValueError(f"The scale of {name} must broadcast to {shape}; found {scale}. Export the member again.")
     integers = unpack(streams[PACKED].take(packed_bytes(prod(shape), bits), name), bits, shape)

@@ -1,9 +1,9 @@
-"""Ordinary layers. What makes them elastic is in :mod:`allinone.layers.elastic`, which an exported member never imports."""
+"""Ordinary layers; what makes them elastic is in :mod:`allinone.layers.elastic`, which no exported member imports."""
 
 from allinone.layers.attention import Context, RelativeSelfAttention, RotarySelfAttention
 from allinone.layers.convolution import ConvolutionModule
-from allinone.layers.feed_forward import FeedForward
 from allinone.layers.features import LogMel, LogMelSettings
+from allinone.layers.feed_forward import FeedForward
 from allinone.layers.lengths import padding_mask
 from allinone.layers.spec_augment import SpecAugment
 from allinone.layers.subsampling import Conv2dSubsampling

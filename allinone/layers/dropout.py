@@ -1,4 +1,4 @@
-"""Dropout that is cheap on a CPU, where drawing a random number for each activation takes a quarter of a training step."""
+"""Dropout that is cheap on a CPU, where drawing a number for each activation takes a quarter of a training step."""
 
 import torch
 from torch import Tensor, nn

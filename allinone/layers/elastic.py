@@ -53,6 +53,14 @@ class Elastic(nn.Module):
                 assert scales is not None
                 self.log_scales[_key(name)].copy_(scales)
 
+    @torch.no_grad()
+    def take_over_scale(self, name: str, stored: Quantised) -> None:
+        """Sets the scale of one weight and precision to that of a stored weight, where this module learns one."""
+        if _key(name) in self.log_scales and stored.bits in self.bits:
+            row = self.log_scales[_key(name)][self.bits.index(stored.bits)]
+            if row.shape == stored.scale.shape:
+                row.copy_(stored.scale.log())
+
     def forward(self, config: LayerConfig, *inputs: Any) -> Any:
         """The module's own forward, with effective weights."""
         weights = {name: self._effective(name, weight, config) for name, weight in self.module.named_parameters()}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -88,6 +88,8 @@ class ConformerLayout:
         dropout: probability in training.
         bands: feature bands.
     """
+
+    has_head: ClassVar[bool] = False
 
     num_layers: int
     dim: int

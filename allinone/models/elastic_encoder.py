@@ -1,5 +1,6 @@
 """The supernet: one encoder whose sub-networks share all weights."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -27,7 +28,9 @@ class ElasticEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.front_end_bits = front_end_bits
-        self.front_end = Elastic(encoder.front_end, {}, quantizer, bits if front_end_bits is None else (front_end_bits,))
+        self.front_end = Elastic(
+            encoder.front_end, {}, quantizer, bits if front_end_bits is None else (front_end_bits,)
+        )
         self.layers = nn.ModuleList(
             Elastic(layer, cast(EncoderLayer, layer).width_axes, quantizer, bits) for layer in encoder.layers
         )
@@ -56,15 +59,18 @@ class ElasticEncoder(nn.Module):
 
     def weights(self, subnet: SubnetConfig) -> dict[str, Tensor | Quantised]:
         """The effective weights of a member, under the names of an extracted :class:`Encoder`."""
-        parts = {"front_end": self.front_end.weights(self._front_end_config(subnet))}
-        for index, config in enumerate(subnet.layers):
-            parts[f"layers.{index}"] = cast(Elastic, self.layers[index]).weights(config)
-        return {f"{part}.{name}": weight for part, weights in parts.items() for name, weight in weights.items()}
+        configs = (self._front_end_config(subnet), *subnet.layers)
+        return {
+            f"{part}.{name}": weight
+            for (part, elastic), config in zip(self.parts(), configs, strict=False)  # the first layers of the largest
+            for name, weight in elastic.weights(config).items()
+        }
 
-    def initialise_scales(self) -> None:
-        """Sets all learned scales from the weights as they are now."""
-        for module in (self.front_end, *self.layers):
-            cast(Elastic, module).initialise_scales()
+    def parts(self) -> Iterator[tuple[str, Elastic]]:
+        """The elastic modules under their names in an :class:`Encoder`, from the input on."""
+        yield "front_end", self.front_end
+        for index, layer in enumerate(self.layers):
+            yield f"layers.{index}", cast(Elastic, layer)
 
     def _front_end_config(self, subnet: SubnetConfig) -> LayerConfig:
         first = subnet.layers[0]

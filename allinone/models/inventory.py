@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from allinone.quantization import Granularity
 from allinone.subnet import FULL_PRECISION, Cost, SubnetConfig, TensorSpec, total
@@ -14,11 +14,18 @@ FEATURE_FRAMES = 998  # of 10 s of audio: windows of 25 ms every 10 ms
 class Layout(Protocol):
     """The sizes of an encoder family: a frozen value that lists, counts and (where its code exists) builds members."""
 
-    num_layers: int
-    ffn_dim: int
-    dim: int
-    bands: int
-    front_end_bits: int | None
+    has_head: ClassVar[bool]  # whether the tensors include an output layer
+
+    @property
+    def num_layers(self) -> int: ...
+    @property
+    def ffn_dim(self) -> int: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def bands(self) -> int: ...
+    @property
+    def front_end_bits(self) -> int | None: ...
 
     def build(self, subnet: SubnetConfig) -> Any:
         """An ordinary encoder of a member's size."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from allinone.models.inventory import Inventory
 from allinone.subnet import FULL_PRECISION, Cost, SubnetConfig, TensorSpec
@@ -27,6 +28,8 @@ class Wav2Vec2Layout:
         vocab_size: outputs of the head.
     """
 
+    has_head: ClassVar[bool] = True
+
     num_layers: int
     dim: int
     ffn_dim: int
@@ -40,8 +43,9 @@ class Wav2Vec2Layout:
     def build(self, subnet: SubnetConfig) -> None:
         """Refused: this layout has no code yet."""
         raise ValueError(
-            "Training needs a network whose code exists: the Conformer (network=conformer_small and its kin); found the "
-            "wav2vec 2.0 layout, which so far serves to count sizes. Use `allinone subnets` with it, or train a Conformer."
+            "Training needs a network whose code exists: the Conformer (network=conformer_small and its kin); found "
+            "the wav2vec 2.0 layout, which so far serves to count sizes. Use `allinone subnets` with it, or train a "
+            "Conformer."
         )
 
     def frames(self, feature_frames: int) -> int:
@@ -72,9 +76,7 @@ class Wav2Vec2Layout:
         yield full.tensor("masked_spec_embed", (dim,))
         positions = "encoder.pos_conv_embed.conv"
         yield full.tensor(f"{positions}.weight_g", (1, 1, self.position_kernel))
-        yield full.tensor(
-            f"{positions}.weight_v", (dim, dim // self.position_groups, self.position_kernel), frames
-        )
+        yield full.tensor(f"{positions}.weight_v", (dim, dim // self.position_groups, self.position_kernel), frames)
         yield full.tensor(f"{positions}.bias", (dim,))
         yield from full.norm("encoder.layer_norm", dim)
         for index, layer in enumerate(subnet.layers):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 _LINE = re.compile(r"^(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*$")
 
@@ -10,22 +11,31 @@ _LINE = re.compile(r"^(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*$")
 def write_trn(path: str | Path, utterances: Iterable[tuple[str, str]]) -> None:
     """Write utterances in the given order, UTF-8.
 
+    White space, round brackets and ``%`` in an id are written as in a web address (``%20``), because sclite would
+    misread them; ``read_trn`` turns them back.
+
     Args:
         path: the file to write; its folder must exist.
-        utterances: pairs of id and text. Text is written in one line with single spaces.
+        utterances: pairs of id and text, which is written in one line with single spaces.
 
     Raises:
-        ValueError: if an id is empty or twice there, or holds white space or brackets.
+        ValueError: if an id is empty or twice there, or a text begins with ``;;``, which marks comments.
     """
     lines, seen = [], set()
     for name, text in utterances:
-        if not name or name in seen or re.search(r"[()\s]", name):
+        if not name or name in seen:
             raise ValueError(
-                "a .trn file requires ids that are unique and hold no white space or round brackets, "
+                "a .trn file requires ids that are unique and not empty, "
                 f"found {'a second ' if name in seen else ''}{name!r}; rename the utterance"
             )
         seen.add(name)
-        lines.append(f"{' '.join(text.split())} ({name})\n".lstrip())
+        line = f"{' '.join(text.split())} ({_written(name)})\n".lstrip()
+        if line.startswith(";;"):
+            raise ValueError(
+                f"a .trn file requires texts that do not begin with ';;' (a comment), found {text!r} of {name!r}; "
+                "normalise the text"
+            )
+        lines.append(line)
     Path(path).write_text("".join(lines), encoding="utf-8")
 
 
@@ -45,5 +55,9 @@ def read_trn(path: str | Path) -> list[tuple[str, str]]:
                 f"a .trn file requires lines of the form 'text (id)', found {line!r} in line {number} of {path}; "
                 "correct the line"
             )
-        utterances.append((match["id"], match["text"]))
+        utterances.append((unquote(match["id"]), match["text"]))
     return utterances
+
+
+def _written(name: str) -> str:
+    return re.sub(r"[%()\s]", lambda found: quote(found[0], safe=""), name)

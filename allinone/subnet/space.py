@@ -85,9 +85,9 @@ class SearchSpace:
             names = [member.name for member in self.uniform_members()]
             nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
             raise ValueError(
-                f"A member of this search space has a depth of {_either(self.depths)}, a width of {_either(self.widths)} "
-                f"and {_either(self.bits)} bits{'' if self.layerwise else ', the same in every layer'}; found {name!r}. "
-                f"The nearest names are {', '.join(nearest)}."
+                f"A member of this search space has a depth of {_either(self.depths)}, a width of "
+                f"{_either(self.widths)} and {_either(self.bits)} bits"
+                f"{'' if self.layerwise else ', the same in every layer'}; found {name!r}. The nearest names are {', '.join(nearest)}."
             )
         return subnet
 

@@ -54,12 +54,7 @@ class CtcTask(nn.Module):
         augment: SpecAugment | None = None,
     ) -> None:
         super().__init__()
-        if space.depths[-1] > layout.num_layers or space.widths[-1] > layout.ffn_dim:
-            raise ValueError(
-                f"The search space must fit into the network of {layout.num_layers} layers and width {layout.ffn_dim}; "
-                f"found depths up to {space.depths[-1]} and widths up to {space.widths[-1]}. Lower them, or take a "
-                "larger network."
-            )
+        refuse_misfit(layout, space)
         if features.bands != layout.bands:
             raise ValueError(
                 f"The network takes {layout.bands} feature bands; found features of {features.bands}. Make them equal."
@@ -114,7 +109,8 @@ class CtcTask(nn.Module):
 
     def initialise_scales(self) -> None:
         """Sets all learned scales from the weights as they are now."""
-        self.encoder.initialise_scales()
+        for _, elastic in self.encoder.parts():
+            elastic.initialise_scales()
 
     def build(self, subnet: SubnetConfig) -> CtcNetwork:
         """A plain network of a member's size, its weights yet to be loaded."""
@@ -130,13 +126,21 @@ class CtcTask(nn.Module):
         return ctc_cost(self.layout, subnet, self.quantizer, self.tokenizer.vocab_size)
 
 
+def refuse_misfit(layout: Layout, space: SearchSpace) -> None:
+    """Raises ValueError if a space has members that are larger than the network."""
+    if space.depths[-1] > layout.num_layers or space.widths[-1] > layout.ffn_dim:
+        raise ValueError(
+            f"The search space must fit into the network of {layout.num_layers} layers and width {layout.ffn_dim}; "
+            f"found depths up to {space.depths[-1]} and widths up to {space.widths[-1]}. Lower them, or take a "
+            "larger network."
+        )
+
+
 def ctc_cost(layout: Layout, subnet: SubnetConfig, quantizer: Quantizer, vocab_size: int) -> Cost:
-    """What a member costs: the papers count the encoder, the artefact stores the head as well."""
+    """What a member costs: the papers count the encoder, the artefact stores the head as well (once)."""
     granularity = quantizer.granularity
-    return sum(
-        (tensor_cost(spec, granularity) for spec in _head(layout, vocab_size)),
-        encoder_cost(layout, subnet, granularity),
-    )
+    head = () if layout.has_head else _head(layout, vocab_size)
+    return sum((tensor_cost(spec, granularity) for spec in head), encoder_cost(layout, subnet, granularity))
 
 
 def _head(layout: Layout, vocab_size: int) -> Iterable[TensorSpec]:

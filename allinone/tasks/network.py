@@ -47,8 +47,6 @@ class CtcNetwork(nn.Module):
         return CtcOutput(self.head(encoded).log_softmax(-1), lengths)
 
 
-def build_network(
-    layout: Layout, features: LogMelSettings, tokenizer: Tokenizer, subnet: SubnetConfig
-) -> CtcNetwork:
+def build_network(layout: Layout, features: LogMelSettings, tokenizer: Tokenizer, subnet: SubnetConfig) -> CtcNetwork:
     """A plain network of a member's size, its weights yet to be loaded."""
     return CtcNetwork(LogMel(features), layout.build(subnet), nn.Linear(layout.dim, tokenizer.vocab_size))

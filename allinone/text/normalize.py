@@ -1,6 +1,7 @@
 """Normalisation: one transcript as written becomes one transcript as spoken, lower case and without punctuation."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,10 +12,10 @@ _TYPOGRAPHIC = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´":
 class Normalizer:
     """A rule for English text, a frozen value that is called like a function: ``str -> str``.
 
-    In this order: typographic quotes become plain; ``marks`` are removed; ``breaks`` become spaces; ``removed``
-    characters vanish; apostrophes that touch no letter vanish; case and white space are folded. Every other
-    character stays, so that a tokenizer can name what it cannot write: digits and signs such as ``&`` are spoken as
-    words that the text does not tell.
+    In this order: accents join their letters (Unicode NFC); typographic quotes become plain; ``marks`` are removed;
+    ``breaks`` become spaces; ``removed`` characters vanish; apostrophes that touch no letter vanish; case and white
+    space are folded. Every other character stays, so that a tokenizer can name what it cannot write: digits and signs
+    such as ``&`` are spoken as words that the text does not tell.
 
     Attributes:
         lower: fold to lower case.
@@ -46,7 +47,7 @@ class Normalizer:
 
     def __call__(self, text: str) -> str:
         """Return the normalised text; an empty string when nothing of it is spoken."""
-        text = text.translate(_TYPOGRAPHIC)
+        text = unicodedata.normalize("NFC", text).translate(_TYPOGRAPHIC)
         if self.marks:
             text = re.sub(self.marks, " ", text)
         text = text.translate(self._table)

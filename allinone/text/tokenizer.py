@@ -1,6 +1,5 @@
 """Tokenizers: frozen values that turn text into labels and back; label 0 is the CTC blank."""
 
-import base64
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -81,7 +80,7 @@ class CharTokenizer:
     def _labels(self) -> dict[str, int]:
         return {symbol: label for label, symbol in enumerate(self.symbols, start=1)}
 
-    @cached_property
+    @property
     def tokens(self) -> tuple[str, ...]:
         return (BLANK, *self.symbols)
 
@@ -97,7 +96,7 @@ class CharTokenizer:
             raise
 
     def decode(self, ids: Iterable[int]) -> str:
-        return "".join(self.tokens[label] for label in ids if label != 0)
+        return "".join(self.symbols[label - 1] for label in ids if label != 0)
 
     def unknown(self, text: str) -> set[str]:
         return set(text) - self._labels.keys()
@@ -108,8 +107,7 @@ class SentencePieceTokenizer:
     """Subword pieces of a SentencePiece model. The model's unknown piece takes label 0, which is the blank here.
 
     Attributes:
-        model: a serialised SentencePiece model whose unknown piece is its piece 0, as ``train`` makes it; its base64
-            form (``str``) is taken too, so that the value can live in a JSON file (see ``base64``).
+        model: a serialised SentencePiece model whose unknown piece is its piece 0, as ``train`` makes it.
 
     Raises:
         ValueError: if the bytes are no such model.
@@ -118,8 +116,6 @@ class SentencePieceTokenizer:
     model: bytes
 
     def __post_init__(self) -> None:
-        if isinstance(self.model, str):
-            object.__setattr__(self, "model", _from_base64(self.model))
         try:
             unknown = self._processor.unk_id()
         except RuntimeError as error:
@@ -175,11 +171,6 @@ class SentencePieceTokenizer:
         return processor
 
     @property
-    def base64(self) -> str:
-        """The model as text, for JSON; ``SentencePieceTokenizer(value.base64) == value``."""
-        return base64.b64encode(self.model).decode("ascii")
-
-    @cached_property
     def tokens(self) -> tuple[str, ...]:
         return (BLANK, *(self._processor.IdToPiece(label) for label in range(1, self.vocab_size)))
 
@@ -204,13 +195,3 @@ class SentencePieceTokenizer:
 
     def __setstate__(self, state: dict[str, bytes]) -> None:
         object.__setattr__(self, "model", state["model"])
-
-
-def _from_base64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError as error:
-        raise ValueError(
-            f"SentencePieceTokenizer requires the model in base64, found {text[:20]!r}...; "
-            "pass the text that its 'base64' gave"
-        ) from error

@@ -2,15 +2,17 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 logger = logging.getLogger(__name__)
 
 BEST = "best.ckpt"
+MODEL = "model.ckpt"
 _STEP = "step-{:09d}.ckpt"
 
 
@@ -30,24 +32,53 @@ class Checkpoints(Callback):
         self.best = float("inf")
         self._saved = -1
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Saves every so many steps, after the last one, and when the process was told to stop."""
-        step = trainer.global_step
-        due = step % self.every_steps == 0 or step == getattr(trainer.lightning_module, "max_steps", None)
-        if step != self._saved and step > 0 and (due or trainer.received_sigterm):
-            self._saved = step
-            trainer.save_checkpoint(self.folder / _STEP.format(step))
-            if trainer.is_global_zero:
-                for old in step_checkpoints(self.folder)[2:]:
-                    old.unlink()
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Takes up a run that was stopped after its last step where it stood."""
+        self._validate_at_the_end(trainer)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves every so many steps; where a validation follows, after it, so that it need not be repeated."""
+        self._validate_at_the_end(trainer)
+        validates = _consumed(trainer) % cast(int, trainer.val_check_batch) == 0
+        if trainer.global_step % self.every_steps == 0 and not validates:
+            self._save(trainer)
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Saves the best."""
+        """Saves the best, and the state after the validation."""
         rate = trainer.callback_metrics.get("dev/wer")
-        if trainer.sanity_checking or rate is None or float(rate) >= self.best:
+        if rate is not None and float(rate) < self.best:
+            self.best = float(rate)
+            trainer.save_checkpoint(self.folder / BEST, weights_only=False)
+        self._save(trainer)
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Saves when the process was told to stop."""
+        if not isinstance(exception, SIGTERMException):
             return
-        self.best = float(rate)
-        trainer.save_checkpoint(self.folder / BEST)
+        if trainer.validating:
+            for callback in cast(Any, trainer).callbacks:
+                if isinstance(callback, WeightAveraging):  # it had lent the model its averaged weights
+                    callback.on_validation_epoch_end(trainer, pl_module)
+        self._save(trainer)
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        step = trainer.global_step
+        accumulate = cast(Any, trainer.lightning_module).accumulate
+        if step == self._saved or _consumed(trainer) != step * accumulate:  # gradients are not saved
+            return
+        self._saved = step
+        trainer.save_checkpoint(self.folder / _STEP.format(step), weights_only=False)
+        if trainer.is_global_zero:
+            for old in step_checkpoints(self.folder)[2:]:
+                old.unlink()
+
+    def _validate_at_the_end(self, trainer: lightning.Trainer) -> None:
+        if trainer.global_step == cast(Any, trainer.lightning_module).max_steps:
+            trainer.val_check_batch = _consumed(trainer)
 
     def state_dict(self) -> dict[str, float]:
         """The best rate so far."""
@@ -56,6 +87,11 @@ class Checkpoints(Callback):
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         """Continues with the best rate so far."""
         self.best = state_dict["best"]
+
+
+def _consumed(trainer: lightning.Trainer) -> int:
+    """Batches since the start of the training, the present one included."""
+    return cast(Any, trainer).fit_loop.epoch_loop.batch_progress.current.processed
 
 
 def step_checkpoints(folder: Path) -> list[Path]:
@@ -76,8 +112,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a broken archive or a foreign pickle raises
         raise ValueError(
-            f"A checkpoint must be a whole file that holds only tensors and plain values; found {path}, which cannot be "
-            f"read ({type(error).__name__}). Use another checkpoint of the run."
+            f"A checkpoint must be a whole file that holds only tensors and plain values; found {path}, which cannot "
+            f"be read ({type(error).__name__}). Use another checkpoint of the run."
         ) from error
     if not isinstance(checkpoint, dict) or "allinone" not in checkpoint:
         raise ValueError(
@@ -85,6 +121,21 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             "Give a .ckpt file from the `checkpoints` folder of a run."
         )
     return checkpoint
+
+
+def write_model(source: Path, target: Path) -> None:
+    """Writes what is worth keeping of a checkpoint: matrices in half precision, no optimiser, no averaging state.
+
+    Learned scales stay in float32, because they are logarithms and few.
+    """
+    checkpoint = read_checkpoint(source)
+    state = {
+        name: weight if "log_scales" in name or not weight.is_floating_point() else weight.half()
+        for name, weight in checkpoint["state_dict"].items()
+    }
+    partial = target.with_suffix(".partial")
+    torch.save({"allinone": checkpoint["allinone"], "state_dict": state}, partial)
+    partial.replace(target)
 
 
 def newest_readable(folder: Path) -> tuple[Path, dict[str, Any]]:

@@ -1,5 +1,7 @@
 """A training run from start or checkpoint to end: the Trainer and what hangs on it."""
 
+import contextlib
+import logging
 import sys
 import warnings
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from allinone.data.module import SpeechDataModule
 from allinone.training.checkpoints import Checkpoints
@@ -77,6 +80,7 @@ def fit(
         consumed: batches consumed before it.
     """
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notes on hardware and products
     progress: Callback = RichProgressBar() if sys.stderr.isatty() and sys.stdout.isatty() else ProgressLines()
     callbacks: list[Callback] = [progress]
     if settings.ema_decay is not None:
@@ -109,5 +113,7 @@ def fit(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*LeafSpec.*")
-        trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
+        warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # it begins at the right batch
+        with contextlib.suppress(SIGTERMException):  # the caller sees from the trainer that it was told to stop
+            trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
     return trainer

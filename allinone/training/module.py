@@ -1,7 +1,5 @@
 """The training loop's glue: a LightningModule that runs one-pass steps and scores members on the way."""
 
-import random
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
@@ -12,11 +10,11 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from allinone.data.batch import Batch
-from allinone.decoding import ctc_greedy
-from allinone.scoring import ErrorCounts, character_errors, word_errors
+from allinone.scoring import ErrorCounts
 from allinone.subnet import Sampler, SubnetConfig
 from allinone.tasks.ctc import CtcTask
 from allinone.tasks.description import describe
+from allinone.tasks.evaluation import Evaluation
 from allinone.training.ledger import Ledger
 from allinone.training.objective import Objective
 from allinone.training.one_pass import Draw, assign, one_pass, touch_all
@@ -61,18 +59,21 @@ class OnePassModule(lightning.LightningModule):
         self.gradient_clip, self.accumulate, self.seed = gradient_clip, accumulate, seed
         self.origin = origin or {}
         self.ledger = Ledger(task.space.largest.name)
-        self.errors: dict[str, tuple[ErrorCounts, ErrorCounts]] = {}
+        self.evaluations: list[Evaluation] = []
 
     @property
     def scored_members(self) -> tuple[SubnetConfig, ...]:
         """The members whose error rates are watched: the largest and the smallest of those that are trained."""
-        members = self.sampler.members(0, 0)
-        return tuple(dict.fromkeys((members[0], members[1] if len(members) == 2 else members[min(1, len(members) - 1)])))
+        members, space = self.sampler.members(0, 0), self.sampler.space
+        return tuple(dict.fromkeys((members[0], space.smallest if space.smallest in members else members[-1])))
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW and its schedule."""
         optimizer = self.settings.build(self.task)
-        factor: Callable[[int], float] = lambda step: self.schedule.factor(step, self.max_steps)
+
+        def factor(step: int) -> float:
+            return self.schedule.factor(step, self.max_steps)
+
         return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor)}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -100,7 +101,10 @@ class OnePassModule(lightning.LightningModule):
     def _update(self) -> None:
         optimizer = cast(torch.optim.Optimizer, self.optimizers())
         if self.gradient_clip is not None:
-            self.clip_gradients(optimizer, self.gradient_clip, "norm")  # pyright: ignore[reportArgumentType]
+            scaler = getattr(self.trainer.precision_plugin, "scaler", None)  # of 16-mixed
+            if scaler is not None:
+                scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_(self.task.parameters(), self.gradient_clip)
         optimizer.step()
         optimizer.zero_grad()
         cast(torch.optim.lr_scheduler.LambdaLR, self.lr_schedulers()).step()
@@ -127,27 +131,22 @@ class OnePassModule(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Begins to count errors."""
-        self.errors = {member.name: (ErrorCounts(), ErrorCounts()) for member in self.scored_members}
+        self.evaluations = [Evaluation(member) for member in self.scored_members]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Counts the word and character errors of the watched members, decoded greedily."""
         shared = self.task.shared(batch.waveforms, batch.lengths)
-        for member in self.scored_members:
-            output = self.task.recognise(shared, member)
-            words, characters = self.errors[member.name]
-            for labels, text in zip(ctc_greedy(output.log_probs, output.lengths), batch.texts, strict=True):
-                hypothesis = self.task.tokenizer.decode(labels)
-                words += word_errors(text, hypothesis)
-                characters += character_errors(text, hypothesis)
-            self.errors[member.name] = words, characters
+        for evaluation in self.evaluations:
+            evaluation.add(self.task, shared, batch)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the error rates."""
         rates = {}
-        for name, counts in self.errors.items():
-            words, characters = (_over_ranks(count, self.trainer.world_size, self.device) for count in counts)
-            rates[f"dev/wer/{name}"], rates[f"dev/cer/{name}"] = words.rate, characters.rate
-        mean = sum(rate for name, rate in rates.items() if "/wer/" in name) / len(self.errors)
+        for evaluation in self.evaluations:
+            for kind, counts in (("wer", evaluation.words), ("cer", evaluation.characters)):
+                total = _over_ranks(counts, self.trainer.world_size, self.device)
+                rates[f"dev/{kind}/{evaluation.member.name}"] = total.rate
+        mean = sum(rate for name, rate in rates.items() if "/wer/" in name) / len(self.evaluations)
         self.log_dict(rates, prog_bar=True, rank_zero_only=True)
         self.log("dev/wer", mean)
 

@@ -14,8 +14,6 @@ from allinone.tasks.ctc import CtcTask
 from allinone.tasks.network import CtcOutput
 from allinone.training.objective import Objective
 
-Clock = Callable[[str, float], None]
-
 
 class Stopwatch(Protocol):
     """Is told when work for a member (or for ``"shared"`` parts) begins and how much audio it is for."""
@@ -45,7 +43,9 @@ class Draw:
         torch.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def assign(batch: Batch, members: Sequence[SubnetConfig], in_batch: bool, step: int) -> list[tuple[Batch, list[SubnetConfig]]]:
+def assign(
+    batch: Batch, members: Sequence[SubnetConfig], in_batch: bool, step: int
+) -> list[tuple[Batch, list[SubnetConfig]]]:
     """Which members train on which part of a batch.
 
     In-batch, the parts take turns from step to step, so that no member always gets the longest utterance; a batch with
@@ -75,7 +75,7 @@ def one_pass(
 
     Args:
         task: the supernet.
-        assignment: as :func:`assign` gives it; the largest member of a part comes first if it is there.
+        assignment: as :func:`assign` gives it; the step's first member is its largest, and the teacher.
         objective: Eq. 2 or 4.
         scale: factor of the sum of all utterances' losses, such as 1 / utterances.
         backward: accumulates gradients, without synchronising them.
@@ -85,7 +85,7 @@ def one_pass(
     Returns:
         For each member, its mean loss per utterance of its part, detached.
     """
-    largest = task.space.largest
+    largest = assignment[0][1][0]  # of the members of this step: a lone one has no teacher
     report: dict[str, Tensor] = {}
     for place, (batch, members) in enumerate(assignment):
         begin("shared", batch.seconds)
@@ -113,7 +113,7 @@ def one_pass(
                 teacher = CtcOutput(output.log_probs.detach(), output.lengths)
         begin("shared", 0.0)
         if leaf.x.grad is not None:
-            backward((shared.x * leaf.x.grad).sum())
+            shared.x.backward(leaf.x.grad)  # not `backward`: the gradient is scaled already
     return report
 
 

@@ -27,7 +27,9 @@ class ProgressLines(Callback):
         self._start = self._last = time.monotonic()
         self._first_step = trainer.global_step
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """A line, if it is time for one."""
         now = time.monotonic()
         max_steps = getattr(pl_module, "max_steps", 0)

@@ -1,6 +1,7 @@
 """Where training starts from: the supernet of a checkpoint, or a new one that takes over trained weights."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from allinone.layers import SpecAugment
 from allinone.models.importance import sort_feed_forward_units
+from allinone.quantization import Quantised
 from allinone.tasks.ctc import CtcTask
 from allinone.tasks.description import restore
 from allinone.training.checkpoints import read_checkpoint
@@ -60,21 +62,23 @@ def take_over_checkpoint(task: CtcTask, path: Path) -> None:
     take_over_weights(task, _plain_parameters(source), str(path))
 
 
-def take_over_weights(task: CtcTask, weights: dict[str, Any], origin: str) -> None:
-    """Starts a supernet from the weights of a plain network at least as large, then sets the scales from them.
+def take_over_weights(task: CtcTask, weights: Mapping[str, Tensor | Quantised], origin: str) -> None:
+    """Starts a supernet from the weights of a plain network at least as large.
+
+    Scales are set from the weights, except where the weights bring integers and scales of the same precision.
 
     Args:
         task: the supernet.
-        weights: tensors under the plain network's names.
+        weights: under the plain network's names.
         origin: where they come from, for messages.
 
     Raises:
         ValueError: if a tensor is missing, smaller than needed, or of other dimensions.
     """
-    own = _plain_parameters(task)
     with torch.no_grad():
-        for name, parameter in own.items():
-            weight = weights.get(name)
+        for name, parameter in _plain_parameters(task).items():
+            stored = weights.get(name)
+            weight = stored.dequantise() if isinstance(stored, Quantised) else stored
             if weight is None or not _covers(weight, parameter):
                 found = "none" if weight is None else f"shape {tuple(weight.shape)}"
                 raise ValueError(
@@ -83,6 +87,11 @@ def take_over_weights(task: CtcTask, weights: dict[str, Any], origin: str) -> No
                 )
             parameter.copy_(weight[tuple(slice(size) for size in parameter.shape)])
     task.initialise_scales()
+    for part, elastic in task.encoder.parts():
+        for name in elastic.module.state_dict():
+            stored = weights.get(f"encoder.{part}.{name}")
+            if isinstance(stored, Quantised):
+                elastic.take_over_scale(name, stored)
     logger.info("Took over the weights of %s.", origin)
 
 
@@ -99,4 +108,3 @@ def _plain_parameters(task: CtcTask) -> dict[str, Tensor]:
         for name, parameter in task.named_parameters()
         if "log_scales" not in name
     }
-

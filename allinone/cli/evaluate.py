@@ -1,0 +1,157 @@
+"""`allinone evaluate`: word and character error rates of a trained supernet's members."""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import track
+
+from allinone.cli.examples import Examples, show_examples
+from allinone.cli.members import members_to_list, size
+from allinone.cli.tables import NAME, PARAMETERS, RATIO, STORED, Column, check_format, show_json, show_table
+from allinone.data import Batch, SpeechDataModule
+from allinone.data.corpora import SPLITS
+from allinone.scoring import write_trn
+from allinone.subnet import SubnetConfig
+from allinone.tasks.ctc import CtcTask
+from allinone.tasks.evaluation import Evaluation, evaluate
+from allinone.training.start import load_task
+
+COLUMNS = (
+    NAME,
+    Column("WER %", "wer", "{:.2f}"),
+    Column("S", "substitutions", "{}"),
+    Column("D", "deletions", "{}"),
+    Column("I", "insertions", "{}"),
+    Column("CER %", "cer", "{:.2f}"),
+    PARAMETERS,
+    RATIO,
+    STORED,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def run(config: DictConfig) -> None:
+    """Prints one row for each member, and writes results and transcripts into the run folder."""
+    check_format(config.format)
+    _check(config)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    task, about = load_task(Path(config.checkpoint))
+    members = _members(config, task)
+    data = _data(config, task, about)
+    examples = Examples(data, config.split, config.examples, config.seed, keep_audio=config.save_audio is not None)
+    batches = examples.watch(_readable(data.loader(config.split)))
+    evaluations, references = evaluate(task, batches, members, _device(config.device))
+    rows = [_row(task, evaluation) for evaluation in evaluations]
+    sizes = [row["bytes_stored"] for row in rows]
+    ends = dict.fromkeys((sizes.index(max(sizes)), sizes.index(min(sizes))))  # an ordered set
+    shown = examples.rows(references, [evaluations[index] for index in ends])
+    results = {
+        "checkpoint": str(config.checkpoint),
+        "corpus": data.corpus.name,
+        "split": config.split,
+        "utterances": len(references),
+        "members": rows,
+        "examples": shown,
+    }
+    (folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+    _write_transcripts(folder, references, evaluations)
+    if config.save_audio is not None:
+        examples.save(Path(config.save_audio), references)
+    if config.format == "json":
+        show_json(rows)
+    else:
+        words = f"{rows[0]['words']:,} words of {len(references):,} utterances"
+        show_table(COLUMNS, rows, f"{words} ({data.corpus.name}, {config.split})")
+        show_examples(shown)
+    logger.info("Results and transcripts are in %s.", folder)
+
+
+def _check(config: DictConfig) -> None:
+    if config.split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}; found {config.split!r}. Choose one of these.")
+    if config.examples < 0 or (config.save_audio is not None and not config.examples):
+        raise ValueError(
+            f"save_audio requires a number of examples; found examples={config.examples}. Add examples=3, for instance."
+        )
+
+
+def _members(config: DictConfig, task: CtcTask) -> list[SubnetConfig]:
+    if config.subnets is None:
+        return members_to_list(task.space, config.sample, config.seed)
+    names = [config.subnets] if isinstance(config.subnets, str) else config.subnets
+    members = list(dict.fromkeys(task.space.parse(name) for name in names))
+    if not members:
+        raise ValueError("subnets requires names of members; found none. Name some, or leave it out to evaluate all.")
+    return members
+
+
+def _data(config: DictConfig, task: CtcTask, about: dict[str, Any]) -> SpeechDataModule:
+    data: SpeechDataModule = instantiate(_data_settings(config.data, about))
+    data.prepare()
+    data.check(task.tokenizer, task.frames)
+    if about["origin"].get("data_hash") not in (None, data.fingerprint):
+        logger.warning(
+            "The training part of this corpus is not what the checkpoint was trained on: "
+            "make sure that it did not hear the recordings that it is now evaluated on."
+        )
+    return data
+
+
+def _data_settings(given: DictConfig, about: dict[str, Any]) -> DictConfig:
+    """A corpus of its own (data=NAME), or else the one that the checkpoint was trained on with some other settings."""
+    changes = {str(key): given[key] for key in given if not OmegaConf.is_missing(given, key)}
+    if "_target_" in changes:
+        return OmegaConf.create({"data": changes}).data  # so that messages name settings in full
+    trained = about["origin"].get("data")
+    if trained is None:
+        raise ValueError(
+            "Evaluating requires a corpus; found neither data=NAME nor one that the checkpoint names. "
+            "Add data=amazon_queen, or data=table data.corpus.table=FILE for your own."
+        )
+    return OmegaConf.create({"data": {**trained, **changes}}).data
+
+
+def _readable(batches: Iterable[Batch]) -> Iterable[Batch]:
+    """The batches of which anything can be read; on a terminal, with a progress bar on standard error."""
+    console = Console(file=sys.stderr)
+    shown = track(batches, "evaluating", console=console, transient=True, disable=not console.is_terminal)
+    return (batch for batch in shown if batch.ids != ("",))
+
+
+def _device(name: str) -> str:
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def _row(task: CtcTask, evaluation: Evaluation) -> dict[str, Any]:
+    words, characters = evaluation.words, evaluation.characters
+    return {
+        "name": evaluation.member.name,
+        "wer": words.rate,
+        "cer": characters.rate,
+        "substitutions": words.substitutions,
+        "deletions": words.deletions,
+        "insertions": words.insertions,
+        "words": words.words,
+        "characters": characters.words,
+        **size(task.layout, task.cost(evaluation.member)),
+    }
+
+
+def _write_transcripts(folder: Path, references: dict[str, str], evaluations: list[Evaluation]) -> None:
+    """Transcription files of NIST: the reference and what each member heard."""
+    names = {name: re.sub(r"[()\s]", "_", name) for name in sorted(references)}  # what a .trn file's ids may hold
+    write_trn(folder / "reference.trn", ((safe, references[name]) for name, safe in names.items()))
+    for evaluation in evaluations:
+        texts = ((safe, evaluation.texts[name]) for name, safe in names.items())
+        write_trn(folder / f"{evaluation.member.name}.trn", texts)

@@ -1,0 +1,50 @@
+"""`allinone export`: one member of a trained supernet as a stand-alone directory."""
+
+import json
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from allinone.export import Manifest, write_artefact
+from allinone.subnet import SubnetConfig
+from allinone.training.start import load_task
+
+logger = logging.getLogger(__name__)
+
+
+def run(config: DictConfig) -> None:
+    """Writes the directory and says what is in it."""
+    task, about = load_task(Path(config.checkpoint))
+    member = task.space.parse(config.subnet)
+    folder = write_artefact(
+        task,
+        member,
+        Path(str(config.output)),
+        results=None if config.results is None else _rates(Path(config.results), member),
+        data_hash=about["origin"].get("data_hash"),
+        about_data=config.about_data,
+        overwrite=config.overwrite,
+    )
+    manifest = Manifest.read(folder)
+    logger.info(
+        "%s is in %s: %.2f MB of weights, %.1f times smaller by the papers' rule than the largest encoder at full "
+        "precision; its outputs equal the supernet's.",
+        member.name,
+        config.output,
+        manifest.bytes_stored / 1e6,
+        manifest.ratio,
+    )
+
+
+def _rates(path: Path, member: SubnetConfig) -> dict[str, dict[str, float]]:
+    """The member's error rates in percent by split, from the results of an evaluation."""
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        row = {row["name"]: row for row in results["members"]}[member.name]
+        return {results["split"]: {"wer": row["wer"], "cer": row["cer"]}}
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"results requires the results.json of an `allinone evaluate` that has {member.name}; found {path}, where "
+            f"it is missing or unreadable ({error}). Evaluate the member, or leave results out."
+        ) from error

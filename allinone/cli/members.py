@@ -1,0 +1,47 @@
+"""Which members of a space a table lists, and what stands in it about their size."""
+
+import random
+from typing import Any
+
+from allinone.models import Layout, full_precision_bytes
+from allinone.subnet import Cost, SearchSpace, SubnetConfig
+
+
+def members_to_list(space: SearchSpace, sample: int, seed: int) -> list[SubnetConfig]:
+    """The members that a table lists, the largest first.
+
+    Args:
+        space: the search space; of a layer-wise one, the largest, the smallest and a sample.
+        sample: number of random members of a layer-wise space.
+        seed: of the sample.
+
+    Raises:
+        ValueError: if a sample is asked for from a space that is listed whole, or of a negative size.
+    """
+    if sample < 0 or (sample and not space.layerwise):
+        raise ValueError(
+            f"sample requires a layer-wise space, and a number of members; found sample={sample} and a space "
+            f"{'that is layer-wise' if space.layerwise else f'whose {space.count()} members are all listed'}. "
+            "Leave sample out, or give space.layerwise=true."
+        )
+    if not space.layerwise:
+        return list(space.uniform_members())
+    ends = dict.fromkeys((space.largest, space.smallest))  # an ordered set
+    generator = random.Random(seed)
+    between: dict[SubnetConfig, None] = {}
+    while len(between) < min(sample, space.count() - len(ends)):
+        member = space.sample(generator)
+        if member not in ends:
+            between.setdefault(member)
+    return list(dict.fromkeys((space.largest, *between, space.smallest)))
+
+
+def size(layout: Layout, cost: Cost) -> dict[str, Any]:
+    """The columns on the size of a member, as JSON takes them."""
+    return {
+        "parameters": round(cost.parameters),
+        "bytes": round(cost.bytes),
+        "ratio": full_precision_bytes(layout) / cost.bytes,
+        "bytes_stored": cost.bytes_stored,
+        "macs": round(cost.macs),
+    }

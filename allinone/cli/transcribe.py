@@ -1,0 +1,125 @@
+"""`allinone transcribe`: recordings to text with an exported member."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig
+
+from allinone.cli.marking import marked
+from allinone.cli.tables import check_format, console, show_json
+from allinone.export.recogniser import Recogniser, load
+from allinone.scoring import ErrorCounts, character_errors, word_errors
+from allinone.text import Normalizer
+
+FORMATS = ("text", "json")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was heard in one recording, and what was said if that is known."""
+
+    audio: str
+    text: str
+    reference: str | None = None
+
+    @property
+    def words(self) -> ErrorCounts:
+        """Errors in words; none where it is not known what was said."""
+        return ErrorCounts() if self.reference is None else word_errors(self.reference, self.text)
+
+    @property
+    def characters(self) -> ErrorCounts:
+        """Errors in characters; none where it is not known what was said."""
+        return ErrorCounts() if self.reference is None else character_errors(self.reference, self.text)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        document: dict[str, Any] = {"audio": self.audio, "text": self.text}
+        if self.reference is not None:
+            words = self.words
+            document |= {"reference": self.reference, "wer": words.rate, "cer": self.characters.rate}
+            document |= {"substitutions": words.substitutions, "deletions": words.deletions}
+            document |= {"insertions": words.insertions, "words": words.words}
+        return document
+
+
+def run(config: DictConfig, files: Sequence[str] = ()) -> None:
+    """Prints the text of each recording; one that cannot be read is told of, and makes the exit status 1 at the end."""
+    check_format(config.format, FORMATS)
+    given = config.audio if isinstance(config.audio, ListConfig) else [config.audio]
+    audio = [*map(str, given), *files]
+    if not audio:
+        raise ValueError("Transcribing requires recordings; found none. Add audio=FILE, or paths after --.")
+    references = None if config.references is None else _references(Path(config.references))
+    recogniser = load(config.model)
+    transcripts = []
+    for path in audio:
+        transcript = _transcript(recogniser, path, references)
+        if transcript is None:
+            continue
+        transcripts.append(transcript)
+        if config.format == "text":
+            _show(transcript, alone=len(audio) == 1)
+    if config.format == "json":
+        show_json([transcript.to_dict() for transcript in transcripts])
+    else:
+        _show_score(transcripts)
+    if len(transcripts) < len(audio):
+        logger.error("%d of %d recordings could not be transcribed.", len(audio) - len(transcripts), len(audio))
+        raise SystemExit(1)
+
+
+def _transcript(recogniser: Recogniser, path: str, references: Mapping[str, str] | None) -> Transcript | None:
+    try:
+        text = recogniser.transcribe_file(path)
+    except (ValueError, OSError) as error:
+        logger.error("%s", error)
+        return None
+    name = Path(path).stem
+    if references is not None and name not in references:
+        logger.warning("The references have no line of id %r: %s is not scored.", name, path)
+    return Transcript(path, text, (references or {}).get(name))
+
+
+def _references(table: Path) -> dict[str, str]:
+    """Normalised texts by id."""
+    lines = table.read_text(encoding="utf-8-sig").splitlines()
+    header = lines[0].split("\t") if lines else []
+    if not {"id", "text"} <= set(header):
+        raise ValueError(
+            f"references requires a table with the columns id and text, separated by tabs; found {header} in {table}. "
+            "Add the header line."
+        )
+    name, text, normalize = header.index("id"), header.index("text"), Normalizer()
+    rows = (line.split("\t") for line in lines[1:])
+    return {row[name]: normalize(row[text]) for row in rows if len(row) > max(name, text)}
+
+
+def _show(transcript: Transcript, alone: bool) -> None:
+    if transcript.reference is None:
+        print(transcript.text if alone else f"{transcript.audio}\t{transcript.text}", flush=True)
+        return
+    print(f"{transcript.audio}: {_rate(transcript.words)}")
+    for said, heard, marks in marked(transcript.reference, transcript.text, console().width - len("  heard  ")):
+        print(f"  said   {said}\n  heard  {heard}")
+        print(f"         {marks}" if marks else "", flush=True)
+
+
+def _show_score(transcripts: Sequence[Transcript]) -> None:
+    scored = [transcript for transcript in transcripts if transcript.reference is not None]
+    if scored:
+        words = sum((transcript.words for transcript in scored), ErrorCounts())
+        characters = sum((transcript.characters for transcript in scored), ErrorCounts())
+        print(f"{len(scored)} recordings: {_rate(words)}, CER {characters.rate:.1f} %")
+
+
+def _rate(words: ErrorCounts) -> str:
+    return (
+        f"WER {words.rate:.1f} % ({words.substitutions} S, {words.deletions} D, {words.insertions} I "
+        f"in {words.words} words)"
+    )

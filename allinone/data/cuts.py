@@ -1,0 +1,41 @@
+"""Cuts: an utterance's recording and text as one lhotse value, and evaluation batches of them."""
+
+from collections.abc import Sequence
+
+from lhotse import CutSet, MonoCut, MultiCut, Recording, SupervisionSegment
+from lhotse.cut import Cut
+
+from allinone.data.batch import SAMPLE_RATE
+from allinone.data.corpora import Row
+
+
+def make_cut(row: Row, text: str, recording: Recording) -> Cut:
+    """The whole recording with its normalised text."""
+    supervision = SupervisionSegment(
+        id=row.id, recording_id=row.id, start=0.0, duration=recording.duration, text=text, speaker=row.speaker or None
+    )
+    if recording.num_channels == 1:
+        return MonoCut(row.id, 0.0, recording.duration, 0, supervisions=[supervision], recording=recording)
+    channels = list(recording.channel_ids or [])
+    return MultiCut(row.id, 0.0, recording.duration, channels, supervisions=[supervision], recording=recording)
+
+
+def text_of(cut: Cut) -> str:
+    """The normalised text of a cut that ``make_cut`` made."""
+    return cut.supervisions[0].text or ""
+
+
+def samples_of(cut: Cut) -> int:
+    """How many samples at 16 kHz a cut has."""
+    return round(cut.duration * SAMPLE_RATE)
+
+
+def plan_by_duration(cuts: Sequence[Cut], seconds: float) -> list[CutSet]:
+    """Batches in order of falling duration whose padded audio lasts at most so many seconds."""
+    plan: list[list[Cut]] = []
+    for cut in sorted(cuts, key=lambda cut: (-cut.duration, cut.id)):
+        if plan and plan[-1][0].duration * (len(plan[-1]) + 1) <= seconds:
+            plan[-1].append(cut)
+        else:
+            plan.append([cut])
+    return [CutSet.from_cuts(batch) for batch in plan]

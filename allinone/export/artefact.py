@@ -1,0 +1,145 @@
+"""An exported member, read from its folder: every hash, shape and token is checked, and nothing is ever unpickled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from allinone.export.extract import as_float, load_weights
+from allinone.export.manifest import AGAIN, FILE_NAME, Manifest
+from allinone.export.tensors import Weight, decode, payload
+from allinone.layers import LogMelSettings
+from allinone.models import Layout
+from allinone.subnet import SubnetConfig
+from allinone.tasks import CtcNetwork, build_network, restore
+from allinone.text import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artefact:
+    """An exported member, read and checked.
+
+    Args:
+        manifest: what it is.
+        weights: what the file of weights holds, under the names of the network's state.
+        network: the plain network with these weights, frozen and in evaluation mode.
+        layout: the family of encoders that it belongs to.
+        features: how features are computed.
+        tokenizer: its labels.
+    """
+
+    manifest: Manifest
+    weights: dict[str, Weight]
+    network: CtcNetwork
+    layout: Layout
+    features: LogMelSettings
+    tokenizer: Tokenizer
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the waveforms that the network takes, in Hz."""
+        return self.features.sample_rate
+
+    def frames(self, samples: int) -> int:
+        """Output frames of so many samples."""
+        return self.layout.frames(self.features.frames(samples))
+
+
+def read_artefact(folder: Path) -> Artefact:
+    """Reads an exported member after checking the presence, size and hash of every file.
+
+    Raises:
+        ValueError: if the folder is no exported member, or anything in it does not fit the rest.
+    """
+    manifest = Manifest.read(folder)
+    manifest.check_files(folder)
+    weights_file, tokens_file = folder / manifest.weights, folder / manifest.tokens
+    try:
+        tensors = load_file(weights_file)
+    except safetensors.SafetensorError as error:
+        raise ValueError(
+            f"{weights_file} must be a safetensors file; found one that cannot be read ({error}). {AGAIN}"
+        ) from error
+    if payload(tensors) != manifest.bytes_stored:
+        raise ValueError(
+            f"{weights_file} must hold {manifest.bytes_stored} bytes of tensors, as {FILE_NAME} says; found "
+            f"{payload(tensors)}. {AGAIN}"
+        )
+    weights = decode(tensors, manifest.tensors)
+    layout, features, tokenizer = _parts(manifest, folder)
+    if tokens_file.read_bytes() != tokens_text(tokenizer.tokens).encode():
+        raise ValueError(
+            f"{tokens_file} must list the {tokenizer.vocab_size} tokens of the network; found others. {AGAIN}"
+        )
+    network = build_network(layout, features, tokenizer, SubnetConfig.parse(manifest.member))
+    _check_shapes(network, weights, manifest.member)
+    load_weights(network, weights)
+    return Artefact(
+        manifest=manifest,
+        weights=weights,
+        network=network,
+        layout=layout,
+        features=features,
+        tokenizer=tokenizer,
+    )
+
+
+def artefact_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of an exported member in float32, under the names of the plain network: what training can start from.
+
+    Raises:
+        ValueError: as :func:`read_artefact`.
+    """
+    return {name: as_float(weight) for name, weight in read_artefact(folder).weights.items()}
+
+
+def tokens_text(tokens: tuple[str, ...]) -> str:
+    """The tokens as icefall and sherpa list them: a line each, the token, a blank, its label.
+
+    Raises:
+        ValueError: if a token would break its line.
+    """
+    for token in tokens:
+        if len(f"{token} ".splitlines()) != 1:
+            raise ValueError(
+                f"A token must be written on a line of its own; found {token!r}. "
+                "Normalise line breaks out of the transcripts and train the tokenizer again."
+            )
+    return "".join(f"{token} {label}\n" for label, token in enumerate(tokens))
+
+
+def _parts(manifest: Manifest, folder: Path) -> tuple[Any, LogMelSettings, Tokenizer]:
+    """Layout, features and tokenizer."""
+    try:
+        layout, features, tokenizer = (restore(manifest.network.get(part)) for part in _PARTS)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{folder / FILE_NAME} must describe {', '.join(_PARTS)} of the network; found a description that does not "
+            f"serve ({error}). {AGAIN}"
+        ) from error
+    fits = hasattr(layout, "build"), isinstance(features, LogMelSettings), isinstance(tokenizer, Tokenizer)
+    if not all(fits):
+        wrong = ", ".join(part for part, right in zip(_PARTS, fits, strict=True) if not right)
+        raise ValueError(
+            f"{folder / FILE_NAME} must describe {', '.join(_PARTS)} of the network; found another kind of value as "
+            f"{wrong}. {AGAIN}"
+        )
+    return layout, features, tokenizer
+
+
+_PARTS = ("layout", "features", "tokenizer")
+
+
+def _check_shapes(network: nn.Module, weights: Mapping[str, Weight], member: str) -> None:
+    required = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: tuple(as_float(weight).shape) for name, weight in weights.items()}
+    for name in sorted(required.keys() | found.keys()):
+        if required.get(name) != found.get(name):
+            raise ValueError(
+                f"The network of {member} needs {name} of shape {required.get(name, 'none')}; found "
+                f"{found.get(name, 'none')}. {AGAIN}"
+            )

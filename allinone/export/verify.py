@@ -1,0 +1,75 @@
+"""Compares what an export wrote with the supernet: an export that differs does not leave the machine."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from allinone.subnet import SubnetConfig
+
+if TYPE_CHECKING:
+    from allinone.tasks.ctc import CtcTask
+
+_SECONDS = (4.0, 2.7, 1.3, 0.6)  # of the waveforms that both networks hear
+_HEADER = 0.02  # of a file above 1 MB
+_LARGE = 1_000_000
+
+
+def verify_size(payload: int, announced: int, file: Path) -> None:
+    """Makes sure that a file of weights has the size that was announced before it was written.
+
+    Args:
+        payload: bytes of its tensors.
+        announced: bytes that the cost of the member counts.
+        file: the file.
+
+    Raises:
+        RuntimeError: if it has not.
+    """
+    if payload != announced:
+        raise _refusal("the tensors", f"{announced} bytes", f"{payload}")
+    size = file.stat().st_size
+    if size > _LARGE and size - payload > _HEADER * payload:
+        raise _refusal("the file", f"{payload} bytes and at most 2 % more", f"{size}")
+
+
+def verify_outputs(network: nn.Module, task: "CtcTask", subnet: SubnetConfig) -> None:
+    """Makes sure that a plain network is the member, on a padded batch.
+
+    Args:
+        network: as read from the disk.
+        task: the supernet, on the CPU and in evaluation mode.
+        subnet: the member.
+
+    Raises:
+        ValueError: if the supernet's own outputs are not finite.
+        RuntimeError: if the outputs are not the supernet's, to the last bit.
+    """
+    waveforms, lengths = _batch(task.features.settings.sample_rate)
+    with torch.no_grad():
+        required, found = task(waveforms, lengths, subnet), network(waveforms, lengths)
+    if not required.log_probs.isfinite().all():
+        raise ValueError(
+            f"The outputs of {subnet.name} must be finite; found NaN or infinity. "
+            "This training has diverged: export from an earlier checkpoint."
+        )
+    if not torch.equal(required.lengths, found.lengths) or not torch.equal(required.log_probs, found.log_probs):
+        same_shape = required.log_probs.shape == found.log_probs.shape
+        difference = (required.log_probs - found.log_probs).abs().max().item() if same_shape else "other shapes"
+        raise _refusal("the outputs", "exactly those of the supernet", f"a difference of {difference}")
+
+
+def _batch(sample_rate: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noise ``(batch, samples)`` of several lengths, padded."""
+    lengths = torch.tensor([int(seconds * sample_rate) for seconds in _SECONDS])
+    generator = torch.Generator().manual_seed(0)
+    waveforms = 0.1 * torch.randn(len(lengths), int(lengths.max()), generator=generator)
+    return waveforms * (torch.arange(waveforms.shape[1]) < lengths[:, None]), lengths
+
+
+def _refusal(what: str, required: str, found: str) -> RuntimeError:
+    return RuntimeError(
+        f"In an export {what} must be {required}; found {found}. "
+        "Nothing was written. This is a fault of allinone or of the disk: try once more, then report it."
+    )

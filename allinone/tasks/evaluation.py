@@ -1,0 +1,71 @@
+"""Evaluation: the errors of several members on the same recordings, decoded greedily."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from allinone.data.batch import Batch
+from allinone.decoding import ctc_greedy
+from allinone.scoring import ErrorCounts, character_errors, word_errors
+from allinone.subnet import SubnetConfig
+from allinone.tasks.ctc import CtcTask, Shared
+
+
+@dataclass
+class Evaluation:
+    """What one member recognised.
+
+    Args:
+        member: which one.
+        words: errors in words.
+        characters: errors in characters.
+        texts: what it heard, by id of the utterance.
+    """
+
+    member: SubnetConfig
+    words: ErrorCounts = field(default_factory=ErrorCounts)
+    characters: ErrorCounts = field(default_factory=ErrorCounts)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def add(self, task: CtcTask, shared: Shared, batch: Batch) -> None:
+        """Recognises one batch more.
+
+        Args:
+            task: the supernet.
+            shared: what its members share of the batch.
+            batch: ids and reference texts.
+        """
+        output = task.recognise(shared, self.member)
+        labels = ctc_greedy(output.log_probs, output.lengths)
+        for name, reference, ids in zip(batch.ids, batch.texts, labels, strict=True):
+            text = self.texts[name] = task.tokenizer.decode(ids)
+            self.words += word_errors(reference, text)
+            self.characters += character_errors(reference, text)
+
+
+@torch.inference_mode()
+def evaluate(
+    task: CtcTask, batches: Iterable[Batch], members: Sequence[SubnetConfig], device: torch.device | str = "cpu"
+) -> tuple[list[Evaluation], dict[str, str]]:
+    """Recognises every batch as every member; what members share is computed once for a batch.
+
+    Args:
+        task: the supernet; it is put into evaluation mode on the device.
+        batches: the recordings and their texts.
+        members: whom to evaluate.
+        device: where to compute.
+
+    Returns:
+        An evaluation for each member, in the order given, and the reference texts by id.
+    """
+    task.eval().to(device)
+    evaluations = [Evaluation(member) for member in members]
+    references: dict[str, str] = {}
+    for batch in batches:
+        references.update(zip(batch.ids, batch.texts, strict=True))
+        batch = batch.to(device)
+        shared = task.shared(batch.waveforms, batch.lengths)
+        for evaluation in evaluations:
+            evaluation.add(task, shared, batch)
+    return evaluations, references

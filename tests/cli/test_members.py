@@ -1,0 +1,43 @@
+"""Tests of which members a table lists."""
+
+import pytest
+
+from allinone.cli.members import members_to_list, size
+from allinone.models import conformer_tiny, full_precision_bytes
+from allinone.subnet import Cost, SearchSpace
+
+WHOLE = SearchSpace((2, 3), (32, 64), (4, 8))
+LAYERWISE = SearchSpace((2, 3), (32, 64), (4, 8), layerwise=True)
+
+
+def test_a_networkwise_space_is_listed_whole():
+    assert members_to_list(WHOLE, 0, 0) == list(WHOLE.uniform_members())
+
+
+def test_a_layerwise_space_is_listed_by_its_ends_and_a_sample_without_repetition():
+    members = members_to_list(LAYERWISE, 10, seed=1)
+    assert (members[0], members[-1]) == (LAYERWISE.largest, LAYERWISE.smallest)
+    assert len(set(members)) == len(members) == 12
+    assert members == members_to_list(LAYERWISE, 10, seed=1)
+    assert members != members_to_list(LAYERWISE, 10, seed=2)
+
+
+def test_a_sample_larger_than_the_space_lists_every_member_once():
+    assert len(set(members_to_list(LAYERWISE, 1000, seed=0))) == LAYERWISE.count() == 80
+
+
+@pytest.mark.parametrize(("space", "sample"), [(WHOLE, 1), (LAYERWISE, -1)])
+def test_an_impossible_sample_is_refused(space, sample):
+    with pytest.raises(ValueError, match=f"sample requires a layer-wise space.*found sample={sample}"):
+        members_to_list(space, sample, 0)
+
+
+def test_counts_are_integers_and_the_ratio_is_to_the_largest_at_full_precision():
+    row = size(conformer_tiny(), Cost(parameters=10.0, bytes=1000.5, bytes_stored=12, macs=3.4))
+    assert row == {
+        "parameters": 10,
+        "bytes": 1000,
+        "ratio": full_precision_bytes(conformer_tiny()) / 1000.5,
+        "bytes_stored": 12,
+        "macs": 3,
+    }

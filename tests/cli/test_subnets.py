@@ -1,0 +1,132 @@
+"""Tests of `allinone subnets`: the size tables of the papers, clean output, and nothing left behind."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from allinone.models import conformer_tiny, encoder_cost, wav2vec2_base
+from allinone.quantization import Lsq, PerChannel
+from allinone.subnet import SubnetConfig
+from allinone.tasks.ctc import ctc_cost
+
+# All-in-one, Tables 2 and 4 (the two errors of Table 2 that the handbook of the project names are corrected)
+SWITCHBOARD = {
+    "12-2048-8bit": ("4.0", "34"),
+    "12-2048-4bit": ("8.0", "34"),
+    "12-1024-8bit": ("6.4", "21"),
+    "12-1024-4bit": ("12.8", "21"),
+    "8-2048-8bit": ("5.8", "23"),
+    "8-2048-4bit": ("11.7", "23"),
+    "8-1024-8bit": ("9.2", "15"),
+    "8-1024-4bit": ("18.4", "15"),
+}
+LIBRISPEECH = {
+    "12-3072-8bit": ("3.08", "94"),
+    "12-3072-6bit": ("3.72", "94"),
+    "12-2560-8bit": ("3.34", "85"),
+    "12-2560-6bit": ("4.00", "85"),
+    "11-3072-8bit": ("3.27", "87"),
+    "11-3072-6bit": ("3.93", "87"),
+    "11-2560-8bit": ("3.53", "79"),
+    "11-2560-6bit": ("4.22", "79"),
+}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "digits", "published"),
+    [("switchboard_conformer", 1, SWITCHBOARD), ("librispeech_wav2vec2", 2, LIBRISPEECH)],
+)
+def test_the_published_size_tables_come_out_digit_by_digit(call, here, experiment, digits, published):
+    said = call("subnets", f"experiment={experiment}", "format=json")
+    rows = json.loads(said.out)
+    found = {row["name"]: (f"{row['ratio']:.{digits}f}", f"{row['parameters'] / 1e6:.0f}") for row in rows}
+    assert list(found.items()) == list(published.items())
+    table = call("subnets", f"experiment={experiment}").out
+    shown = {cells[0]: cells[1:] for cells in map(str.split, table.splitlines()) if cells and cells[0] in published}
+    for name, (ratio, parameters) in published.items():
+        assert f"{float(shown[name][2]):.{digits}f}" == ratio
+        assert f"{float(shown[name][0]):.0f}" == parameters
+
+
+def test_json_is_all_there_is_on_standard_output_and_bytes_are_integers(call, here):
+    said = call("subnets", "experiment=tiny_synthetic", "format=json")
+    rows = json.loads(said.out)
+    assert (said.code, said.err, len(rows)) == (0, "", 8)
+    for row in rows:
+        assert set(row) == {"name", "parameters", "bytes", "ratio", "bytes_stored", "macs"}
+        assert all(isinstance(row[key], int) for key in ("parameters", "bytes", "bytes_stored", "macs"))
+        assert SubnetConfig.parse(row["name"]).name == row["name"]
+    assert not list(here.iterdir())
+
+
+def test_a_table_fits_into_a_terminal_of_100_characters(call, here, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    lines = call("subnets", "experiment=switchboard_conformer").out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any("12-1024-4bit" in line and "10.45" in line and "12.82" in line for line in lines)
+
+
+def test_stored_bytes_are_those_of_the_whole_artefact(call, here):
+    quantizer = Lsq(PerChannel())
+    rows = json.loads(call("subnets", "experiment=tiny_synthetic", "format=json").out)
+    for row in rows:
+        member, layout = SubnetConfig.parse(row["name"]), conformer_tiny()
+        assert row["bytes_stored"] == ctc_cost(layout, member, quantizer, 29).bytes_stored
+        assert row["bytes_stored"] - encoder_cost(layout, member, quantizer.granularity).bytes_stored == 4 * 29 * 33
+
+
+def test_the_head_of_wav2vec2_is_not_counted_twice():
+    member, quantizer = SubnetConfig.uniform(12, 3072, 8), Lsq(PerChannel())
+    assert ctc_cost(wav2vec2_base(), member, quantizer, 29) == encoder_cost(
+        wav2vec2_base(), member, quantizer.granularity
+    )
+
+
+def test_a_tokenizer_that_is_yet_to_be_trained_counts_with_the_size_it_will_have(call, here):
+    few, many = (
+        json.loads(call("subnets", "tokenizer=sentencepiece", f"tokenizer.vocab_size={size}", "format=json").out)
+        for size in (100, 101)
+    )
+    assert many[0]["bytes_stored"] - few[0]["bytes_stored"] == 4 * (144 + 1)
+    said = call("subnets", "tokenizer=char_from_text")
+    assert said.code == 1
+    assert "which learns them from the corpus" in said.err
+
+
+def test_a_layerwise_space_lists_its_ends_and_a_sample(call, here):
+    arguments = ("subnets", "experiment=tiny_synthetic", "space.layerwise=true", "sample=3")
+    names = [row["name"] for row in json.loads(call(*arguments, "format=json").out)]
+    assert (len(names), names[0], names[-1]) == (5, "3-64-8bit", "2-32-4bit")
+    assert all(SubnetConfig.parse(name).name == name for name in names)
+    said = call(*arguments)
+    assert "80 members, of which 5 are listed" in said.out
+
+
+def test_a_sample_of_a_space_that_is_listed_whole_is_refused(call, here):
+    said = call("subnets", "experiment=tiny_synthetic", "sample=3")
+    assert said.code == 1
+    assert "sample requires a layer-wise space" in said.err
+
+
+def test_a_space_larger_than_the_network_is_refused(call, here):
+    said = call("subnets", "experiment=tiny_synthetic", "space.widths=[64,128]")
+    assert (said.code, said.out) == (1, "")
+    assert "must fit into the network of 3 layers and width 64; found depths up to 3 and widths up to 128" in said.err
+
+
+def test_a_wrong_format_is_refused(call, here):
+    assert "format must be one of table, json; found 'xml'" in call("subnets", "format=xml").err
+
+
+def test_the_command_runs_as_a_process_and_loads_neither_trainer_nor_data(tmp_path):
+    program = (
+        "import sys; from allinone.cli.main import main; code = main(sys.argv[1:]); "
+        "assert not {'lightning', 'lhotse'} & set(sys.modules); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", program, "subnets", "experiment=tiny_synthetic", "format=json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(json.loads(done.stdout)) == 8
+    assert not list(tmp_path.iterdir())

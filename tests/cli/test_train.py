@@ -1,0 +1,83 @@
+"""Tests of `allinone train`: what a run leaves behind, what it continues, and what it starts from."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from allinone.cli.main import main
+from allinone.training.checkpoints import read_checkpoint
+from tests.cli.conftest import TRAIN
+
+
+@pytest.fixture
+def arguments(corpus):
+    return [*TRAIN, f"data.corpus.table={corpus}", f"data.cache={corpus.parent / 'cache'}"]
+
+
+def the_run(experiment: str = "tiny_synthetic") -> Path:
+    (folder,) = Path("runs", experiment).iterdir()
+    return folder
+
+
+def test_a_run_leaves_its_configuration_data_report_cost_results_and_log(trained):
+    left = {path.name for path in trained.folder.iterdir()}
+    assert {"config.yaml", "data.json", "cost.json", "results.json", "log.txt", "checkpoints", "logs"} <= left
+    assert json.loads((trained.folder / "results.json").read_text())["steps"] == 4
+    assert trained.output == ""
+
+
+def test_with_nothing_to_resume_a_run_starts_fresh_and_says_so(call, here, arguments):
+    said = call(*arguments, "resume=true", "data.num_workers=2")
+    assert said.code == 0
+    assert "There is no unfinished run to resume: a new one starts." in said.err
+    assert json.loads((the_run() / "results.json").read_text())["steps"] == 4
+
+
+def test_the_newest_unfinished_run_is_continued_to_the_same_weights(call, here, arguments, trained):
+    began = Path("runs/tiny_synthetic/2026-01-01_00-00-00")
+    shutil.copytree(trained.folder, began)
+    for path in (began / "results.json", *(began / "checkpoints").glob("*4.ckpt")):
+        path.unlink()
+    said = call(*arguments, "resume=true")
+    assert said.code == 0
+    assert "Continuing from" in said.err
+    assert the_run() == began
+    before, after = (
+        read_checkpoint(folder / "checkpoints" / "step-000000004.ckpt") for folder in (trained.folder, began)
+    )
+    for name, weight in before["state_dict"].items():
+        assert weight.equal(after["state_dict"][name]), name
+
+
+def test_a_changed_setting_is_refused_with_both_values(call, here, arguments, trained):
+    began = Path("runs/tiny_synthetic/2026-01-01_00-00-00")
+    shutil.copytree(trained.folder, began)
+    (began / "results.json").unlink()
+    said = call(*arguments, "resume=true", "optimizer.lr=0.5")
+    assert said.code == 1
+    assert "optimizer.lr: 0.005 before, 0.5 now" in said.err
+
+
+def test_a_run_starts_from_a_checkpoint_or_an_exported_member(call, here, arguments, trained, tmp_path):
+    assert call(*arguments, f"init={trained.checkpoint}", "experiment=tiny_synthetic").code == 0
+    directory = tmp_path / "largest"
+    assert main(["export", f"checkpoint={trained.checkpoint}", "subnet=largest", f"output={directory}"]) == 0
+    said = call(*arguments, f"init={directory}", "sampler=fixed")
+    assert said.code == 0
+    assert f"Took over the weights of {directory}" in said.err
+    assert len(list(Path("runs/tiny_synthetic").iterdir())) == 2
+
+
+def test_a_member_too_small_for_the_space_is_refused(call, here, arguments, exported):
+    said = call(*arguments, f"init={exported}")
+    assert said.code == 1
+    assert "Choose a network and a search space that are no larger than what you start from" in said.err
+
+
+def test_a_network_without_code_is_refused_before_any_data_is_read(call, here):
+    said = call("train", "experiment=librispeech_wav2vec2", "data.corpus.table=gone.tsv")
+    assert said.code == 1
+    assert "wav2vec 2.0 layout, which so far serves to count sizes" in said.err
+    assert "gone.tsv" not in said.err

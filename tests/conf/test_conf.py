@@ -1,0 +1,132 @@
+"""Tests of the configuration: every file composes and gives what it says, every documented command is one."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from allinone.cli.main import TAKES_FILES, VERBS
+from allinone.data import SpeechDataModule
+from allinone.layers import LogMelSettings, SpecAugment
+from allinone.models import ConformerLayout, Wav2Vec2Layout
+from allinone.quantization import AbsMax, Lsq
+from allinone.subnet import SearchSpace
+from allinone.text import Tokenizer
+from allinone.training import AdamW, FitSettings, Objective
+
+ROOT = Path(__file__).parents[2]
+CONF = ROOT / "conf"
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("__pycache__", "hydra"))
+FILES = [(group, path.stem) for group in GROUPS if group != "experiment" for path in sorted((CONF / group).glob("*"))]
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+ARGUMENTS = {"model", "checkpoint", "subnet", "audio", "output", "resume", "references", "split", "format", "files"}
+KINDS: dict[str, Any] = {
+    "augment": (SpecAugment, type(None)),
+    "data": SpeechDataModule,
+    "features": LogMelSettings,
+    "network": (ConformerLayout, Wav2Vec2Layout),
+    "objective": Objective,
+    "optimizer": AdamW,
+    "quantizer": (Lsq, AbsMax),
+    "space": SearchSpace,
+    "trainer": FitSettings,
+}
+USERS_OWN = {"corpus.table": "lines.tsv", "corpus.folder": "speech"}  # what a data file leaves to the user
+
+
+def compose(verb: str, *overrides: str) -> DictConfig:
+    with hydra.initialize_config_module("allinone.conf", version_base="1.3"):
+        return hydra.compose(verb, list(overrides))
+
+
+def check_part(config: DictConfig, group: str) -> None:
+    """Instantiates one part of a training as the command does, and looks at what came out."""
+    settings = config[group]
+    if group == "data":
+        for key, value in USERS_OWN.items():
+            if OmegaConf.is_missing(settings.corpus, key.removeprefix("corpus.")):
+                OmegaConf.update(settings, key, value)
+    part = instantiate(settings)
+    if group == "sampler":
+        assert part(space=instantiate(config.space)).members(0, 0)
+    elif group == "tokenizer":
+        assert (part if isinstance(part, Tokenizer) else part(["some words"] * 20, **small(settings))).vocab_size > 2
+    elif group == "schedule":
+        assert 0 < part.factor(0, 100) <= 1
+    else:
+        assert isinstance(part, KINDS[group])
+
+
+def small(settings: DictConfig) -> dict[str, int]:
+    """As many pieces as a few words give."""
+    return {"vocab_size": 9} if "vocab_size" in settings else {}
+
+
+@pytest.mark.parametrize(("group", "name"), FILES, ids=lambda value: value)
+def test_every_file_gives_its_part(group, name):
+    check_part(compose("train", f"{group}={name}"), group)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_gives_all_its_parts(experiment):
+    config = compose("train", f"experiment={experiment}")
+    for group in GROUPS:
+        if group != "experiment":
+            check_part(config, group)
+    assert compose("subnets", f"experiment={experiment}").network == config.network
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_begins_with_paper_command_expectation_and_cost(experiment):
+    lines = (CONF / "experiment" / f"{experiment}.yaml").read_text().splitlines()
+    assert lines[0] == "# @package _global_"
+    header = "\n".join(lines[1 : next(index for index, line in enumerate(lines) if not line.startswith("#"))])
+    for part in ("# command:  allinone ", "# expected: ", "# cost:     "):
+        assert part in header
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: path.relative_to(CONF).as_posix())
+def test_every_file_says_first_what_it_is(path):
+    assert path.read_text().startswith("# ")
+
+
+def test_no_group_bears_the_name_of_an_argument():
+    assert not ARGUMENTS & set(GROUPS)
+    for verb in ("evaluate", "export", "transcribe"):
+        settings = (key for key in compose(verb) if key != "data")  # evaluate takes a corpus as train does
+        assert not set(settings) & set(GROUPS)
+
+
+def documented() -> Iterator[Any]:
+    """Every command in the documents, the help texts and the headers of experiments."""
+    papers = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "recipes").rglob("*.md")]
+    texts = {
+        path: re.findall(r"^```.*?\n(.*?)^```", path.read_text(), re.M | re.S) for path in papers if path.is_file()
+    }
+    texts |= {path: [path.read_text()] for path in CONF.glob("*.yaml")}
+    texts |= {path: [path.read_text()] for path in CONF.glob("*/*.yaml")}
+    for path, blocks in sorted(texts.items()):
+        lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+        for line in lines:
+            found = re.match(r"(?:\s*#?\s*(?:command:)?\s*|\s*\$\s*)(?:\.venv/bin/)?(allinone (?!VERB|\w+:).*)", line)
+            if found and "`" not in line:
+                yield pytest.param(found[1], id=f"{path.relative_to(ROOT).as_posix()}: {found[1]}")
+
+
+@pytest.mark.parametrize("command", list(documented()))
+def test_every_documented_command_has_a_known_verb_and_known_settings(command):
+    _, verb, *overrides = shlex.split(command, comments=True)
+    if verb in ("--help", "-h"):
+        return
+    assert verb in VERBS
+    if "--" in overrides:
+        assert verb in TAKES_FILES
+        overrides = overrides[: overrides.index("--")]
+    left_open = {f"{group}=..." for group in GROUPS}
+    compose(verb, *(override for override in overrides if not override.startswith("-") and override not in left_open))

@@ -1,0 +1,46 @@
+"""Greedy decoding equals the definition: take the best label of each frame, merge, drop blanks."""
+
+import itertools
+
+import pytest
+import torch
+
+from allinone.decoding import ctc_greedy
+
+
+def by_definition(path: list[int], blank: int) -> list[int]:
+    return [label for label, _ in itertools.groupby(path) if label != blank]
+
+
+@pytest.mark.parametrize("blank", [0, 2])
+def test_greedy_equals_the_definition_on_every_utterance(blank):
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(20, 30, 4, generator=generator)
+    lengths = torch.randint(0, 31, (20,), generator=generator)
+    expected = [
+        by_definition(row[:length].argmax(-1).tolist(), blank)
+        for row, length in zip(scores, lengths.tolist(), strict=True)
+    ]
+    assert ctc_greedy(scores, lengths, blank) == expected
+
+
+def test_a_blank_separates_equal_labels():
+    path = torch.tensor([[1, 1, 0, 1, 2, 2, 0, 0]])
+    assert ctc_greedy(torch.nn.functional.one_hot(path).float(), torch.tensor([8])) == [[1, 1, 2]]
+
+
+def test_an_utterance_does_not_depend_on_its_batch():
+    scores = torch.randn(3, 12, 5, generator=torch.Generator().manual_seed(1))
+    lengths = torch.tensor([12, 7, 3])
+    joined = ctc_greedy(scores, lengths)
+    for row in range(3):
+        assert ctc_greedy(scores[row : row + 1, : lengths[row]], lengths[row : row + 1]) == [joined[row]]
+
+
+def test_no_frames_give_no_labels():
+    assert ctc_greedy(torch.zeros(2, 0, 5), torch.tensor([0, 0])) == [[], []]
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"requires log_probs \(batch, time, vocab\).*found \(2, 3\) and \(2,\); pass"):
+        ctc_greedy(torch.zeros(2, 3), torch.tensor([1, 1]))

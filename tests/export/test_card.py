@@ -1,0 +1,26 @@
+"""Laws of the model card: it tells what was measured, and says so where nothing was."""
+
+from pathlib import Path
+
+from tests.export.families import MIXED, RATES, write
+
+
+def card(folder: Path) -> str:
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_measured_error_rates_stand_on_the_card(tmp_path):
+    text = card(write(tmp_path / "member", results=RATES, data_hash="abc", about_data="Read by nobody, CC0."))
+    assert "# Speech recogniser 2-32-4bit" in text
+    assert "2 layers of 32 feed-forward units and 4 bits per weight." in text
+    assert "| WER on test | 23.12 % |\n| CER on test | 9.50 % |" in text
+    assert "Read by nobody, CC0. Hash of the training data: `abc`." in text
+    assert "allinone transcribe model=" in text
+    assert "allinone.load(" in text
+
+
+def test_a_card_without_measurements_says_so(tmp_path):
+    text = card(write(tmp_path / "member", MIXED.name))
+    assert "| error rates | not measured when this was exported |" in text
+    assert "The training data was not described when this was exported." in text
+    assert "1 layer of 64 feed-forward units and 3 bits per weight, then 1 layer of 32" in text

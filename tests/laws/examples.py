@@ -1,0 +1,86 @@
+"""What the tests of the laws share: tiny supernets of every kind, and batches of noise."""
+
+from typing import Any
+
+import torch
+
+from allinone.data.batch import Batch, collate
+from allinone.layers import LogMelSettings, SpecAugment
+from allinone.models import ConformerLayout
+from allinone.quantization import Lsq, PerChannel, Quantised, Quantizer
+from allinone.subnet import SearchSpace, SubnetConfig
+from allinone.tasks.ctc import CtcTask
+from allinone.text import CharTokenizer
+
+ALL_BITS = (2, 3, 4, 6, 8, 32)
+
+
+def make_layout(**changes: Any) -> ConformerLayout:
+    """A Conformer of three narrow layers, without dropout."""
+    sizes: dict[str, Any] = {
+        "num_layers": 3,
+        "dim": 16,
+        "ffn_dim": 24,
+        "num_heads": 2,
+        "kernel_size": 5,
+        "subsampling_channels": 4,
+        "separable_subsampling": True,
+        "positions": "rotary",
+        "front_end_bits": 32,
+        "dropout": 0.0,
+    }
+    return ConformerLayout(**(sizes | changes))
+
+
+def make_task(
+    bits: tuple[int, ...] = ALL_BITS,
+    quantizer: Quantizer | None = None,
+    layerwise: bool = False,
+    augment: SpecAugment | None = None,
+    seed: int = 0,
+    **changes: Any,
+) -> CtcTask:
+    """A supernet of two depths and two widths with the weights of a fresh one."""
+    torch.manual_seed(seed)
+    layout = make_layout(**changes)
+    return CtcTask(
+        layout=layout,
+        space=SearchSpace((2, layout.num_layers), (layout.ffn_dim // 2, layout.ffn_dim), bits, layerwise),
+        tokenizer=CharTokenizer(),
+        quantizer=quantizer or Lsq(PerChannel()),
+        features=LogMelSettings(),
+        augment=augment,
+    )
+
+
+@torch.no_grad()
+def perturb(task: CtcTask) -> CtcTask:
+    """Moves all weights and scales away from where they began, biases and norms included, as training does."""
+    generator = torch.Generator().manual_seed(1)
+    for parameter in task.parameters():
+        parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return task
+
+
+def make_batch(seconds: tuple[float, ...] = (0.9, 0.65, 0.5), seed: int = 0) -> Batch:
+    """Noise with made-up labels, padded to the longest."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = [round(16_000 * duration) for duration in seconds]
+    labels = [torch.randint(1, 28, (2 + index % 3,), generator=generator).tolist() for index in range(len(lengths))]
+    return collate(
+        waveforms=[0.1 * torch.randn(length, generator=generator) for length in lengths],
+        labels=labels,
+        seeds=list(range(len(lengths))),
+        ids=[f"utterance-{index}" for index in range(len(lengths))],
+        texts=[""] * len(lengths),
+    )
+
+
+def dense(weights: dict[str, torch.Tensor | Quantised]) -> dict[str, torch.Tensor]:
+    """Effective weights with the quantised ones in floating point, for ``load_state_dict``."""
+    return {name: weight.dequantise() if isinstance(weight, Quantised) else weight for name, weight in weights.items()}
+
+
+def mixed_member() -> SubnetConfig:
+    """A layer-wise member whose layers differ in width and bits."""
+    return SubnetConfig.parse("1-24-3bit+1-12-8bit+1-24-32bit")

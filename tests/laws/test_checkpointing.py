@@ -1,0 +1,38 @@
+"""The law of checkpointing: gradients do not depend on activation checkpointing, two members in one backward pass."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from allinone.layers.elastic import Elastic
+from allinone.subnet import SubnetConfig
+from tests.laws.examples import make_batch, make_task, mixed_member
+
+
+@pytest.mark.parametrize("positions", ["relative", "rotary"])
+def test_gradients_do_not_depend_on_activation_checkpointing(positions, monkeypatch):
+    task, batch = make_task(layerwise=True, positions=positions, dropout=0.1).train(), make_batch()
+    members = [mixed_member(), SubnetConfig.parse("2-12-2bit")]
+    recomputed = []
+
+    def gradients() -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        outputs = [task(batch.waveforms, batch.lengths, member) for member in members]
+        loss = torch.stack([task.losses(out, batch.labels, batch.label_lengths).sum() for out in outputs]).sum()
+        parameters = list(task.parameters())
+        return list(torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True))
+
+    plain, forward = gradients(), Elastic.forward
+
+    def checkpointed(self: Elastic, *inputs: Any) -> Any:
+        def run(*inner: Any) -> Any:
+            recomputed.append(self)
+            return forward(self, *inner)
+
+        return checkpoint(run, *inputs, use_reentrant=False)
+
+    monkeypatch.setattr(Elastic, "forward", checkpointed)
+    assert all(map(torch.equal, plain, gradients()))
+    assert len(recomputed) == 2 * (3 + 2 + 2)  # three and two layers and two front ends, each forward and recomputed

@@ -1,0 +1,58 @@
+"""The law of padding: what is recognised in an utterance does not depend on its batch."""
+
+import pytest
+import torch
+
+from allinone.subnet import SubnetConfig
+from tests.laws.examples import make_batch, make_task, mixed_member, perturb
+
+MEMBERS = [SubnetConfig.uniform(3, 24, 32), SubnetConfig.uniform(2, 12, 2), mixed_member()]
+TOLERANCE = 1e-5  # sums over longer padded rows run in another order
+
+
+@pytest.mark.parametrize("positions", ["relative", "rotary"])
+@pytest.mark.parametrize("separable", [False, True], ids=["full subsampling", "separable subsampling"])
+@pytest.mark.parametrize("member", MEMBERS, ids=str)
+def test_an_utterance_does_not_depend_on_its_batch(positions, separable, member):
+    task = perturb(
+        make_task(layerwise=True, positions=positions, separable_subsampling=separable, front_end_bits=None)
+    ).eval()
+    batch = make_batch((1.3, 0.83, 0.61, 0.4, 0.32))
+    with torch.no_grad():
+        together = task(batch.waveforms, batch.lengths, member)
+        for index in range(len(batch)):
+            one = batch.select([index])
+            alone = task(one.waveforms, one.lengths, member)
+            frames = int(alone.lengths[0])
+            assert frames == task.frames(int(one.lengths[0])) == int(together.lengths[index])
+            assert alone.log_probs.shape[1] == frames
+            difference = (together.log_probs[index, :frames] - alone.log_probs[0]).abs().max()
+            assert difference < TOLERANCE
+
+
+@pytest.mark.parametrize("positions", ["relative", "rotary"])
+def test_what_stands_in_the_padding_is_ignored(positions):
+    task, batch = perturb(make_task(positions=positions)).eval(), make_batch((1.3, 0.61))
+    noisy = batch.waveforms.clone()
+    noisy[1, int(batch.lengths[1]) :] = 100.0
+    with torch.no_grad():
+        clean, dirty = (task(waveforms, batch.lengths, task.space.smallest) for waveforms in (batch.waveforms, noisy))
+    frames = int(clean.lengths[1])
+    assert torch.equal(clean.log_probs[1, :frames], dirty.log_probs[1, :frames])
+
+
+@pytest.mark.parametrize("positions", ["relative", "rotary"])
+def test_the_loss_of_a_batch_is_the_losses_of_its_utterances(positions):
+    task, batch = perturb(make_task(positions=positions)).eval(), make_batch()
+    with torch.no_grad():
+
+        def losses(part):
+            output = task(part.waveforms, part.lengths, task.space.smallest)
+            teacher = task(part.waveforms, part.lengths, task.space.largest)
+            own = task.losses(output, part.labels, part.label_lengths)
+            return torch.stack((own, task.divergences(output, teacher)))
+
+        together = losses(batch)
+        alone = torch.cat([losses(batch.select([index])) for index in range(len(batch))], dim=1)
+    assert (together > 0).all()
+    torch.testing.assert_close(together, alone, rtol=TOLERANCE, atol=TOLERANCE)

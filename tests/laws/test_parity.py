@@ -1,0 +1,103 @@
+"""The law of parity: an extracted member computes exactly what the supernet computes as that member."""
+
+import io
+
+import pytest
+import torch
+
+from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
+from allinone.subnet import SubnetConfig
+from allinone.tasks import CtcNetwork
+from allinone.tasks.ctc import CtcTask
+from allinone.training import AdamW, Objective
+from allinone.training.one_pass import Draw, one_pass
+from tests.laws.examples import ALL_BITS, dense, make_batch, make_task, mixed_member, perturb
+
+KINDS = [
+    pytest.param({"positions": positions, "separable_subsampling": separable, "front_end_bits": bits}, id=name)
+    for name, positions, separable, bits in (
+        ("relative", "relative", False, None),
+        ("rotary", "rotary", True, 32),
+        ("front end of 8 bits", "rotary", True, 8),
+    )
+]
+QUANTIZERS = [Lsq(PerChannel()), Lsq(PerTensor()), AbsMax(PerChannel()), AbsMax(PerTensor())]
+MEMBERS = [SubnetConfig.uniform(2, 12, bits) for bits in ALL_BITS] + [SubnetConfig.uniform(3, 24, 4), mixed_member()]
+
+
+def extract(task: CtcTask, member: SubnetConfig) -> CtcNetwork:
+    network = task.build(member)
+    network.load_state_dict(dense(task.weights(member)))  # strict: exactly the names of the plain network
+    return network.eval()
+
+
+@torch.no_grad()
+def assert_parity(task: CtcTask, member: SubnetConfig) -> None:
+    batch = make_batch()
+    task.eval()
+    elastic = task(batch.waveforms, batch.lengths, member)
+    extracted = extract(task, member)(batch.waveforms, batch.lengths)
+    assert elastic.log_probs.isfinite().all()
+    assert torch.equal(extracted.lengths, elastic.lengths)
+    assert torch.equal(extracted.log_probs, elastic.log_probs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("quantizer", QUANTIZERS, ids=str)
+def test_extracted_subnet_equals_elastic_subnet(kind, quantizer):
+    task = make_task(quantizer=quantizer, layerwise=True, **kind)
+    for member in MEMBERS:
+        assert_parity(task, member)
+    perturb(task)
+    for member in MEMBERS:
+        assert_parity(task, member)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_extracted_subnet_equals_elastic_subnet_after_training(kind):
+    task = make_task(layerwise=True, **kind).train()
+    optimizer = AdamW(lr=1e-2, scale_lr=1e-2).build(task)
+    for step in range(3):
+        batch = make_batch(seed=step)
+        members = [task.space.largest, MEMBERS[step], mixed_member()]
+        draw = Draw(0, step, 0)
+        one_pass(task, [(batch, members)], Objective(), scale=1 / 3, backward=torch.Tensor.backward, draw=draw)
+        optimizer.step()
+        optimizer.zero_grad()
+    for member in MEMBERS:
+        assert_parity(task, member)
+
+
+def test_extracted_subnet_equals_elastic_subnet_after_save_and_load():
+    task, batch, member = perturb(make_task(layerwise=True)), make_batch(), mixed_member()
+    file = io.BytesIO()
+    torch.save(task.state_dict(), file)
+    file.seek(0)
+    loaded = make_task(layerwise=True, seed=1)
+    loaded.load_state_dict(torch.load(file, weights_only=True))
+    assert_parity(loaded, member)
+    with torch.no_grad():
+        before = task.eval()(batch.waveforms, batch.lengths, member).log_probs
+        after = extract(loaded, member)(batch.waveforms, batch.lengths).log_probs
+    assert torch.equal(before, after)
+
+
+def test_the_extracted_network_owns_its_weights():
+    """Further training of the supernet leaves what was extracted before alone, at full precision too."""
+    task = make_task()
+    weights = dense(task.weights(SubnetConfig.uniform(2, 12, 32)))
+    copies = {name: weight.clone() for name, weight in weights.items()}
+    perturb(task)
+    assert all(torch.equal(weights[name], copies[name]) for name in weights)
+
+
+def test_members_of_different_bits_differ():
+    """Guards the tests above: parity would hold trivially if bits changed nothing."""
+    task, batch = make_task(), make_batch()
+    with torch.no_grad():
+        outputs = [
+            task.eval()(batch.waveforms, batch.lengths, SubnetConfig.uniform(2, 12, bits)).log_probs
+            for bits in ALL_BITS
+        ]
+    for index, output in enumerate(outputs):
+        assert all(not torch.equal(output, other) for other in outputs[:index])

@@ -1,0 +1,58 @@
+"""The law of purity: running one member changes nothing in another, in training and in evaluation."""
+
+import pytest
+import torch
+
+from allinone.layers import SpecAugment
+from allinone.training import Objective
+from allinone.training.one_pass import Draw, one_pass
+from tests.laws.examples import make_batch, make_task, mixed_member, perturb
+
+
+@pytest.mark.parametrize("positions", ["relative", "rotary"])
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_running_one_member_changes_nothing_in_another(positions, training):
+    task = perturb(make_task(layerwise=True, positions=positions, dropout=0.1, front_end_bits=None)).train(training)
+    batch, first, second = make_batch(), task.space.largest, mixed_member()
+    before = {name: tensor.clone() for name, tensor in task.state_dict().items()}
+
+    def run(member):
+        torch.manual_seed(0)
+        return task(batch.waveforms, batch.lengths, member).log_probs
+
+    output = run(first)
+    other = run(second)
+    assert torch.equal(run(first), output)
+    assert torch.equal(run(second), other)
+    assert not torch.equal(output, other)
+    after = task.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_reading_the_weights_of_one_member_changes_nothing():
+    task, batch = perturb(make_task(layerwise=True)).eval(), make_batch()
+    with torch.no_grad():
+        before = task(batch.waveforms, batch.lengths, mixed_member()).log_probs
+        for member in (task.space.largest, task.space.smallest, mixed_member()):
+            task.weights(member)
+        assert torch.equal(task(batch.waveforms, batch.lengths, mixed_member()).log_probs, before)
+
+
+def test_the_gradients_of_a_step_do_not_depend_on_what_was_run_before_it():
+    """Chance included: dropout and masks are a function of seed, step and member."""
+    task, batch = make_task(dropout=0.1, augment=SpecAugment()).train(), make_batch()
+    members = [task.space.largest, task.space.smallest]
+
+    def gradients(step):
+        task.zero_grad()
+        draw = Draw(0, step, 0)
+        one_pass(task, [(batch, members)], Objective(), scale=1.0, backward=torch.Tensor.backward, draw=draw)
+        gradients = [parameter.grad for parameter in task.parameters()]
+        return [torch.zeros(()) if gradient is None else gradient.clone() for gradient in gradients]
+
+    first = gradients(0)
+    other = gradients(1)
+    task(batch.waveforms, batch.lengths, task.space.largest)
+    assert all(map(torch.equal, first, gradients(0)))
+    assert not all(map(torch.equal, first, other))

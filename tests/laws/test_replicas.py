@@ -1,0 +1,176 @@
+"""The law of replicas: two ranks compute the gradients of one rank on the joined batch, and synchronise them once."""
+
+import os
+import socket
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+import torch.multiprocessing
+from lightning.pytorch.strategies import DDPStrategy
+from torch.distributed import GradBucket
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+from torch.utils.data import DataLoader
+
+from allinone.data.batch import Batch
+from allinone.subnet import SandwichSampler, SubnetConfig
+from allinone.tasks.ctc import CtcTask
+from allinone.training import AdamW, Constant, Objective, OnePassModule
+from tests.laws import runs
+from tests.laws.examples import make_batch, make_task
+
+assert runs  # its fork server has imported all that takes long
+
+SECONDS = (1.1, 1.0, 0.9, 0.6, 0.5)
+SPLIT = ([0, 1, 3], [2, 4])  # utterances of each rank: not equally many
+STEPS = 2
+
+
+class Recorder(lightning.Callback):
+    """Keeps the gradients of each step and counts how often they are synchronised."""
+
+    def __init__(self) -> None:
+        self.gradients: list[list[torch.Tensor]] = []
+        self.parameters_synchronised: list[int] = []
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if trainer.world_size > 1:
+            model: Any = trainer.strategy.model
+            model.register_comm_hook(self, _counted)
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        self.gradients.append([parameter.grad.clone() for parameter in pl_module.parameters()])
+
+
+def _counted(recorder: Recorder, bucket: GradBucket) -> torch.futures.Future[torch.Tensor]:
+    recorder.parameters_synchronised.append(len(bucket.parameters()))
+    return allreduce_hook(None, bucket)  # pyright: ignore[reportArgumentType]
+
+
+class Batches(lightning.LightningDataModule):
+    """The same batch in every step."""
+
+    def __init__(self, batch: Batch) -> None:
+        super().__init__()
+        self.batch = batch
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return DataLoader([self.batch] * STEPS, batch_size=None)  # pyright: ignore[reportArgumentType]
+
+
+class Steps(OnePassModule):
+    """Trains without validating."""
+
+    validation_step = lightning.LightningModule.validation_step  # pyright: ignore
+
+
+def make_example() -> CtcTask:
+    return make_task(bits=(4, 8), num_layers=3, front_end_bits=32)
+
+
+def train(batch: Batch, sampler: Any, strategy: Any, devices: int) -> dict[str, Any]:
+    """Two steps; gives the gradients of each, the final parameters and the synchronisations."""
+    task, recorder = make_example(), Recorder()
+    module = Steps(
+        task=task,
+        sampler=sampler,
+        objective=Objective(),
+        optimizer=AdamW(lr=1e-3),
+        schedule=Constant(),
+        max_steps=STEPS,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*(does not have many workers|LeafSpec|no `val_dataloader`|tree).*")
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            devices=devices,
+            strategy=strategy,
+            max_epochs=1,
+            callbacks=[recorder],
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            use_distributed_sampler=False,
+        )
+        trainer.fit(module, Batches(batch))
+    return {
+        "gradients": recorder.gradients,
+        "parameters": [parameter.detach().clone() for parameter in task.parameters()],
+        "synchronised": recorder.parameters_synchronised,
+    }
+
+
+def replica(rank: int, folder: str, same: bool) -> None:
+    """One of two ranks."""
+    torch.set_num_threads(1)
+    os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": Path(folder, "port").read_text()}
+    batch = make_batch(SECONDS).select(SPLIT[rank])
+    strategy = DDPStrategy(process_group_backend="gloo")
+    torch.save(train(batch, sampler(same), strategy, 2), f"{folder}/{rank}.pt")
+
+
+def sampler(same: bool) -> SandwichSampler:
+    space = make_example().space
+    return SandwichSampler(
+        space,
+        num_random=1,
+        same_on_all_ranks=same,
+        seed=next(
+            seed
+            for seed in range(100)
+            if SandwichSampler(space, 1, same_on_all_ranks=False, seed=seed).members(0, 0)
+            != SandwichSampler(space, 1, same_on_all_ranks=False, seed=seed).members(0, 1)
+        ),
+    )
+
+
+def expected_gradients(task: CtcTask, members: list[tuple[SubnetConfig, ...]]) -> list[torch.Tensor]:
+    """Eq. 4 on the joined batch: each member of a rank learns from the utterances of that rank."""
+    joined = make_batch(SECONDS)
+    loss, objective = torch.zeros(()), Objective()
+    for rows, chosen in zip(SPLIT, members, strict=True):
+        batch = joined.select(rows)
+        teacher = task(batch.waveforms, batch.lengths, task.space.largest)
+        for member in chosen:
+            weights = objective.weights(member, task.space.largest)
+            output = task(batch.waveforms, batch.lengths, member)
+            losses = weights.loss * task.losses(output, batch.labels, batch.label_lengths)
+            loss = loss + (losses + weights.distillation * task.divergences(output, teacher)).sum() / len(SECONDS)
+    gradients = torch.autograd.grad(loss, list(task.parameters()), allow_unused=True, materialize_grads=True)
+    norm = torch.nn.utils.get_total_norm(gradients)
+    return [gradient * (5.0 / (norm + 1e-6)).clamp(max=1.0) for gradient in gradients]
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["equal members", "different members"])
+def test_two_replicas_compute_the_gradients_of_one_rank_on_the_joined_batch(same, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        (tmp_path / "port").write_text(str(free.getsockname()[1]))
+    torch.multiprocessing.start_processes(replica, (str(tmp_path), same), nprocs=2, start_method="forkserver")
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    draws = sampler(same)
+    assert (draws.members(0, 0) == draws.members(0, 1)) == same
+    expected = expected_gradients(make_example(), [draws.members(0, 0), draws.members(0, 1)])
+    assert sum(bool(gradient.any()) for gradient in expected) > len(expected) / 2
+    for one, two, wanted in zip(first["gradients"][0], second["gradients"][0], expected, strict=True):
+        assert torch.equal(one, two)
+        torch.testing.assert_close(one, wanted, rtol=1e-4, atol=1e-6)
+    assert all(map(torch.equal, first["parameters"], second["parameters"]))
+    # every parameter once in each step (DDP cuts the first step's gradients into other buckets than the later ones')
+    assert sum(first["synchronised"]) == STEPS * len(expected)
+    assert first["synchronised"] == second["synchronised"]
+
+
+def test_one_replica_computes_these_gradients_too():
+    draws = sampler(True)
+    one = train(make_batch(SECONDS), draws, "auto", 1)
+    members = draws.members(0, 0)
+    for gradient, wanted in zip(
+        one["gradients"][0], expected_gradients(make_example(), [members, members]), strict=True
+    ):
+        torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-6)

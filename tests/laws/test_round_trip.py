@@ -1,0 +1,67 @@
+"""The law of round trips: names, descriptions and elastic layers give back what they were made of."""
+
+import json
+import random
+
+import pytest
+import torch
+from torch import nn
+
+from allinone.layers import LogMelSettings
+from allinone.layers.elastic import Elastic
+from allinone.models import conformer_small, conformer_switchboard, conformer_tiny, wav2vec2_base
+from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
+from allinone.subnet import BIT_WIDTHS, LayerConfig, SearchSpace, SubnetConfig
+from allinone.tasks import describe, restore
+from allinone.text import CharTokenizer, SentencePieceTokenizer
+
+
+@pytest.mark.parametrize("layerwise", [False, True])
+def test_every_name_parses_back(layerwise):
+    space, generator = SearchSpace((1, 4, 6), (128, 256), BIT_WIDTHS, layerwise), random.Random(0)
+    members = [*space.uniform_members(), *(space.sample(generator) for _ in range(100))]
+    for member in members:
+        assert SubnetConfig.parse(member.name) == member == space.parse(member.name)
+    assert len({member.name for member in members}) == len(set(members))
+
+
+VALUES = [
+    conformer_tiny(),
+    conformer_small(),
+    conformer_switchboard(),
+    wav2vec2_base(),
+    SearchSpace((2, 3), (32, 64), (4, 8), layerwise=True),
+    SubnetConfig.parse("1-64-8bit+2-32-4bit"),
+    Lsq(PerTensor()),
+    Lsq(PerChannel()),
+    AbsMax(PerTensor()),
+    CharTokenizer("abc "),
+    LogMelSettings(bands=40),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_a_described_value_is_restored(value):
+    assert restore(json.loads(json.dumps(describe(value)))) == value
+
+
+def test_a_described_sentencepiece_tokenizer_is_restored():
+    tokenizer = SentencePieceTokenizer.train(["one two three", "two three four", "five six seven"], vocab_size=20)
+    restored = restore(json.loads(json.dumps(describe(tokenizer))))
+    assert restored == tokenizer
+    assert restored.encode("two four") == tokenizer.encode("two four")
+
+
+def test_an_unknown_description_is_refused():
+    with pytest.raises(ValueError, match=r"must be of a kind known here .* found 'Mystery' with x. Load it with"):
+        restore({"kind": "Mystery", "x": 1})
+    with pytest.raises(ValueError, match="found 'PerTensor' with x"):
+        restore({"kind": "PerTensor", "x": 1})
+
+
+def test_an_elastic_linear_at_full_precision_gives_back_the_linear():
+    linear = nn.Linear(8, 6)
+    weights = Elastic(linear, {"weight": 0, "bias": 0}, Lsq(), (4, 8)).weights(LayerConfig(6))
+    again = nn.Linear(8, 6)
+    again.load_state_dict(weights)
+    assert all(map(torch.equal, again.parameters(), linear.parameters()))

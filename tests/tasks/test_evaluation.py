@@ -1,0 +1,55 @@
+"""Tests of the evaluation of several members."""
+
+import torch
+
+from allinone.data.batch import collate
+from allinone.layers import LogMelSettings
+from allinone.models import conformer_tiny
+from allinone.quantization import Lsq, PerChannel
+from allinone.scoring import word_errors
+from allinone.subnet import SearchSpace
+from allinone.tasks.ctc import CtcTask
+from allinone.tasks.evaluation import evaluate
+from allinone.text import CharTokenizer
+
+
+def make_task() -> CtcTask:
+    torch.manual_seed(0)
+    return CtcTask(
+        layout=conformer_tiny(),
+        space=SearchSpace((2, 3), (32, 64), (4, 8)),
+        tokenizer=CharTokenizer("ab "),
+        quantizer=Lsq(PerChannel()),
+        features=LogMelSettings(),
+    )
+
+
+def make_batches():
+    generator = torch.Generator().manual_seed(0)
+    for number in range(2):
+        waveforms = [0.1 * torch.randn(size, generator=generator) for size in (16_000, 12_000)]
+        names = (f"{number}-long", f"{number}-short")
+        yield collate(waveforms, [[1], [2]], [0, 0], names, ("a b", "b"))
+
+
+def test_what_members_share_is_computed_once_for_a_batch(monkeypatch):
+    task, calls = make_task(), []
+    shared = task.shared
+    monkeypatch.setattr(task, "shared", lambda *arguments: calls.append(1) or shared(*arguments))
+    evaluate(task, make_batches(), list(task.space.uniform_members()))
+    assert len(calls) == 2
+
+
+def test_each_member_is_scored_on_what_it_heard_alone():
+    task = make_task()
+    members = [task.space.smallest, task.space.largest]
+    together, references = evaluate(task.train(), make_batches(), members)
+    assert not task.training
+    assert references == {"0-long": "a b", "0-short": "b", "1-long": "a b", "1-short": "b"}
+    for member, evaluation in zip(members, together, strict=True):
+        (alone,), _ = evaluate(task, make_batches(), [member])
+        assert alone == evaluation
+        assert evaluation.member == member
+        assert evaluation.words.words == 6
+        errors = sum(word_errors(references[name], text).errors for name, text in evaluation.texts.items())
+        assert evaluation.words.errors == errors
