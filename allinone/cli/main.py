@@ -46,9 +46,16 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit status: 0; 1 for an error, told on standard error; 2 for a wrong command line; 130 when interrupted.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(list(sys.argv[1:] if argv is None else argv))
+    except BrokenPipeError:  # who reads our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(USAGE.format(verbs="\n".join(f"  {verb:<12}{what}" for verb, what in VERBS.items())))
+        print(USAGE.format(verbs="\n".join(f"  {verb:<12}{what}" for verb, what in VERBS.items())), flush=True)
         return 0
     verb, *overrides = arguments
     if verb not in VERBS:
@@ -86,9 +93,7 @@ def _run(verb: str, files: list[str]) -> int:
     except KeyboardInterrupt:
         logger.error("Interrupted.")
         return 130
-    except BrokenPipeError:  # who reads our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    sys.stdout.flush()
     return 0
 
 

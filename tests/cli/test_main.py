@@ -75,8 +75,9 @@ def test_help_imports_nothing_heavy():
     assert not {"torch", "hydra", "lightning", "lhotse", "rich"} & set(done.stderr.split())
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
-    command = f"{sys.executable} -m allinone subnets --help | head -n 1; exit ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize("arguments", ["--help", "subnets --help"])
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path, arguments):
+    command = f"{sys.executable} -m allinone {arguments} | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode in (0, 141)
-    assert "Traceback" not in done.stderr
+    assert done.stderr == ""

@@ -10,13 +10,13 @@ from allinone.layers.elastic import Elastic
 from allinone.subnet import LayerConfig
 from tests.laws.examples import ALL_BITS, make_task
 
-WIDTHS = (6, 10, 12, 16, 20, 24)
+WIDTHS = (6, 12, 16, 24)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
 @pytest.mark.parametrize("positions", ["relative", "rotary"])
 def test_a_layer_compiled_over_the_whole_grid_stays_under_a_graph_for_each_precision_and_a_few(positions):
-    """36 configurations: a graph for each of the 6 precisions; of the widths, the first and then any."""
+    """24 configurations, 6 precisions: for each one graph for the first width and one for any other."""
     torch.compiler.reset()
     task = make_task(positions=positions).eval()
     layer = cast(Elastic, task.encoder.layers[0])
@@ -30,5 +30,4 @@ def test_a_layer_compiled_over_the_whole_grid_stays_under_a_graph_for_each_preci
                 config = LayerConfig(width, bits)
                 torch.testing.assert_close(compiled(config, x, context), layer(config, x, context))
     torch.compiler.reset()
-    print("graphs:", counter.frame_count)
     assert 1 < counter.frame_count <= 12

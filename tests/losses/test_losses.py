@@ -1,0 +1,70 @@
+"""Losses equal their definitions, utterance by utterance."""
+
+import itertools
+
+import pytest
+import torch
+
+from allinone.layers import padding_mask
+from allinone.losses import ctc_losses, kl_divergences
+
+
+def collapse(path: tuple[int, ...]) -> list[int]:
+    return [label for label, _ in itertools.groupby(path) if label != 0]
+
+
+def test_ctc_is_the_sum_over_all_paths_per_label():
+    torch.manual_seed(0)
+    log_probs = torch.randn(3, 5, 4).log_softmax(-1)
+    lengths, labels, label_lengths = (
+        torch.tensor([5, 4, 3]),
+        torch.tensor([[1, 2], [3, 3], [2, 0]]),
+        torch.tensor([2, 2, 1]),
+    )
+    losses = ctc_losses(log_probs, lengths, labels, label_lengths)
+    for index in range(3):
+        time, wanted = int(lengths[index]), labels[index, : label_lengths[index]].tolist()
+        total = sum(
+            torch.stack([log_probs[index, frame, label] for frame, label in enumerate(path)]).sum().exp()
+            for path in itertools.product(range(4), repeat=time)
+            if collapse(path) == wanted
+        )
+        assert float(losses[index]) == pytest.approx(-float(torch.as_tensor(total).log()) / len(wanted), rel=1e-5)
+
+
+def test_an_utterance_too_short_for_its_labels_has_no_loss_and_no_gradient():
+    logits = torch.randn(2, 3, 4, requires_grad=True)
+    losses = ctc_losses(
+        logits.log_softmax(-1), torch.tensor([3, 3]), torch.tensor([[1, 1, 1], [1, 2, 0]]), torch.tensor([3, 2])
+    )
+    losses.sum().backward()
+    assert losses[0] == 0
+    assert losses[1] > 0
+    assert logits.grad is not None
+    assert not logits.grad[0].any()
+
+
+def test_an_empty_transcript_costs_the_blanks():
+    log_probs = torch.randn(1, 3, 4).log_softmax(-1)
+    losses = ctc_losses(log_probs, torch.tensor([3]), torch.zeros(1, 1, dtype=torch.long), torch.tensor([0]))
+    torch.testing.assert_close(losses, -log_probs[:, :, 0].sum(1))
+
+
+def test_divergence_is_the_mean_over_valid_frames_of_kl_from_the_teacher():
+    torch.manual_seed(0)
+    member, teacher = torch.randn(2, 4, 5).log_softmax(-1), torch.randn(2, 4, 5).log_softmax(-1)
+    lengths = torch.tensor([4, 2])
+    found = kl_divergences(member, teacher, lengths, padding_mask(lengths, 4))
+    for index, length in enumerate(lengths.tolist()):
+        frames = [(teacher[index, t].exp() * (teacher[index, t] - member[index, t])).sum() for t in range(length)]
+        torch.testing.assert_close(found[index], torch.stack(frames).mean())
+    assert not kl_divergences(teacher, teacher, lengths, padding_mask(lengths, 4)).any()
+
+
+def test_no_gradient_flows_into_the_teacher():
+    member, teacher = (torch.randn(1, 3, 4, requires_grad=True) for _ in range(2))
+    lengths = torch.tensor([3])
+    loss = kl_divergences(member.log_softmax(-1), teacher.log_softmax(-1), lengths, padding_mask(lengths, 3))
+    loss.sum().backward()
+    assert member.grad is not None
+    assert teacher.grad is None

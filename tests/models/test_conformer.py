@@ -1,0 +1,71 @@
+"""Encoders: named sizes, depth as a prefix, importance order, and refusals."""
+
+import pytest
+import torch
+
+from allinone.layers import FeedForward
+from allinone.models import conformer_small, conformer_switchboard, conformer_tiny, encoder_cost, wav2vec2_base
+from allinone.models.importance import sort_feed_forward_units
+from allinone.quantization import PerChannel
+from allinone.subnet import SubnetConfig
+from tests.laws.examples import make_layout, make_task
+
+
+@pytest.mark.parametrize(
+    ("layout", "millions"), [(conformer_switchboard(), 33.51), (conformer_small(), 2.79), (conformer_tiny(), 0.062)]
+)
+def test_named_layouts_have_their_sizes(layout, millions):
+    largest = SubnetConfig.uniform(layout.num_layers, layout.ffn_dim)
+    assert encoder_cost(layout, largest, PerChannel()).parameters / 1e6 == pytest.approx(millions, rel=0.01)
+
+
+def test_frames_are_a_quarter_of_the_features():
+    layout = make_layout()
+    assert [layout.frames(frames) for frames in (6, 7, 998)] == [0, 1, 248]
+    network = layout.build(SubnetConfig.uniform(2, 12))
+    x, lengths = network(torch.randn(1, 998, 80), torch.tensor([998]))
+    assert x.shape[1] == int(lengths) == 248
+
+
+@torch.no_grad()
+def test_a_shallow_member_is_the_first_layers():
+    task = make_task().eval()
+    features, lengths = torch.randn(1, 60, 80), torch.tensor([60])
+    deep = SubnetConfig.uniform(3, 24)
+    shallow, _ = task.encoder(features, lengths, SubnetConfig.uniform(2, 24))
+    x, frames = task.encoder.embed(features, lengths, deep)
+    context = task.encoder.layers[0].module.context(x, frames)  # pyright: ignore
+    for layer in task.encoder.layers[:2]:
+        x = layer(deep.layers[0], x, context)
+    assert torch.equal(shallow, x)
+
+
+@torch.no_grad()
+def test_sorting_units_by_importance_changes_no_output():
+    torch.manual_seed(0)
+    layout = make_layout()
+    network = layout.build(SubnetConfig.uniform(3, 24)).eval()
+    features, lengths = torch.randn(2, 60, 80), torch.tensor([60, 40])
+    before, _ = network(features, lengths)
+    sort_feed_forward_units(network)
+    torch.testing.assert_close(network(features, lengths)[0], before, rtol=1e-5, atol=1e-5)
+    for module in network.modules():
+        if isinstance(module, FeedForward):
+            importance = module.up.weight.norm(dim=1) * module.down.weight.norm(dim=0)
+            assert (importance.diff() <= 0).all()
+
+
+def test_impossible_layouts_are_refused():
+    with pytest.raises(
+        ValueError, match=r"even multiple of the number of heads; found dim=16 and num_heads=3\. Change"
+    ):
+        make_layout(num_heads=3)
+    with pytest.raises(ValueError, match="The kernel size must be odd; found 4"):
+        make_layout(kernel_size=4)
+    with pytest.raises(ValueError, match="'relative' or 'rotary'; found 'absolute'"):
+        make_layout(positions="absolute")
+
+
+def test_wav2vec2_is_refused_naming_what_exists():
+    with pytest.raises(ValueError, match=r"whose code exists: the Conformer .*found the wav2vec 2\.0 layout"):
+        wav2vec2_base().build(SubnetConfig.uniform(12, 3072))

@@ -1,0 +1,68 @@
+"""The CTC task: what members share, what they do not, and what is refused."""
+
+import pytest
+import torch
+
+from allinone.layers import LogMelSettings, SpecAugment
+from allinone.quantization import Lsq
+from allinone.subnet import SearchSpace, SubnetConfig
+from allinone.tasks.ctc import CtcTask
+from allinone.text import CharTokenizer
+from tests.laws.examples import make_batch, make_layout, make_task
+
+
+def test_outputs_are_log_probabilities_of_the_announced_frames():
+    task, batch = make_task().eval(), make_batch()
+    output = task(batch.waveforms, batch.lengths, task.space.smallest)
+    assert output.log_probs.shape == (3, task.frames(int(batch.lengths.max())), task.tokenizer.vocab_size)
+    torch.testing.assert_close(output.log_probs.exp().sum(-1), torch.ones(output.log_probs.shape[:2]))
+    assert output.lengths.tolist() == [task.frames(length) for length in batch.lengths.tolist()]
+
+
+@pytest.mark.parametrize("front_end_bits", [None, 8, 32])
+def test_what_is_shared_is_computed_once_for_all_members(front_end_bits):
+    task, batch = make_task(bits=(2, 8), front_end_bits=front_end_bits).eval(), make_batch()
+    with torch.no_grad():
+        shared = task.shared(batch.waveforms, batch.lengths)
+        assert shared.x.shape[-1] == (80 if front_end_bits is None else 16)
+        for member in (task.space.largest, task.space.smallest):
+            alone = task(batch.waveforms, batch.lengths, member)
+            assert torch.equal(task.recognise(shared, member).log_probs, alone.log_probs)
+
+
+def test_features_are_masked_only_where_seeds_are_given():
+    task, batch = make_task(augment=SpecAugment(), front_end_bits=None), make_batch()
+    plain = task.shared(batch.waveforms, batch.lengths).x
+    masked = task.shared(batch.waveforms, batch.lengths, batch.seeds).x
+    assert not torch.equal(plain, masked)
+    assert torch.equal(masked, torch.where(masked == 0, 0, plain))
+
+
+def test_initialising_scales_fits_them_to_new_weights():
+    task = make_task(bits=(2, 32))
+    member, full = SubnetConfig.uniform(2, 12, 2), SubnetConfig.uniform(2, 12, 32)
+    with torch.no_grad():
+        for parameter in task.encoder.layers.parameters():
+            parameter.mul_(8)
+    name = "encoder.layers.0.attention.query.weight"
+
+    def error() -> float:
+        weight, rounded = task.weights(full)[name], task.weights(member)[name]
+        return float((rounded.dequantise() - weight).square().sum())  # pyright: ignore
+
+    before = error()
+    task.initialise_scales()
+    assert error() < before
+
+
+def test_a_space_that_does_not_fit_the_network_is_refused():
+    def build(space=SearchSpace((2,), (24,)), features=LogMelSettings()):  # noqa: B008
+        return CtcTask(layout=make_layout(), space=space, tokenizer=CharTokenizer(), quantizer=Lsq(), features=features)
+
+    build()
+    with pytest.raises(ValueError, match="of 3 layers and width 24; found depths up to 4 and widths up to 24. Lower"):
+        build(SearchSpace((4,), (24,)))
+    with pytest.raises(ValueError, match="found depths up to 2 and widths up to 48"):
+        build(SearchSpace((2,), (48,)))
+    with pytest.raises(ValueError, match="takes 80 feature bands; found features of 40. Make them equal"):
+        build(features=LogMelSettings(bands=40))
