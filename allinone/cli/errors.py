@@ -8,11 +8,12 @@ import sys
 import traceback
 from collections.abc import Iterator
 
+import yaml
 from hydra.errors import CompactHydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-USERS_MISTAKES = (ValueError, OSError, CompactHydraException, OmegaConfBaseException)
+USERS_MISTAKES = (ValueError, OSError, yaml.YAMLError, CompactHydraException, OmegaConfBaseException)
 
 logger = logging.getLogger(__name__)
 

@@ -87,7 +87,8 @@ class SearchSpace:
             raise ValueError(
                 f"A member of this search space has a depth of {_either(self.depths)}, a width of "
                 f"{_either(self.widths)} and {_either(self.bits)} bits"
-                f"{'' if self.layerwise else ', the same in every layer'}; found {name!r}. The nearest names are {', '.join(nearest)}."
+                f"{'' if self.layerwise else ', the same in every layer'}; found {name!r}. "
+                f"The nearest names are {', '.join(nearest)}."
             )
         return subnet
 

@@ -1,6 +1,5 @@
 """A training run from start or checkpoint to end: the Trainer and what hangs on it."""
 
-import contextlib
 import logging
 import sys
 import warnings
@@ -101,7 +100,7 @@ def fit(
         max_epochs=1,
         limit_train_batches=batches,
         val_check_interval=min(settings.validate_every_steps * settings.accumulate, batches),
-        log_every_n_steps=settings.log_every_steps,
+        log_every_n_steps=min(settings.log_every_steps, batches),
         num_sanity_val_steps=0,
         callbacks=callbacks,
         logger=loggers,
@@ -114,6 +113,8 @@ def fit(
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*LeafSpec.*")
         warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # it begins at the right batch
-        with contextlib.suppress(SIGTERMException):  # the caller sees from the trainer that it was told to stop
+        try:
             trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
+        except SIGTERMException:  # the caller sees from the trainer that it was told to stop
+            trainer.fit_loop.teardown()  # in a validation Lightning leaves the loader's workers, which then never end
     return trainer

@@ -64,6 +64,16 @@ def test_a_wrong_value_names_its_setting(call, here):
     assert "setting space" in said.err
 
 
+def test_a_broken_file_of_ones_own_is_told_with_its_place(call, here):
+    (here / "experiment").mkdir()
+    (here / "experiment" / "mine.yaml").write_text("# @package _global_\nseed: 1\nseed: 2\n")
+    said = call("subnets", f"--config-dir={here}", "experiment=mine")
+    assert (said.code, said.out) == (1, "")
+    assert "mine.yaml" in said.err
+    assert "found duplicate key seed" in said.err
+    assert "Traceback" not in said.err
+
+
 def test_tracebacks_can_be_asked_for(call, here, monkeypatch):
     monkeypatch.setenv("ALLINONE_TRACEBACK", "1")
     assert "Traceback" in call("subnets", "space.bits=[1]").err

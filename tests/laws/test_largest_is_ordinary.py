@@ -73,7 +73,7 @@ def layers(config) -> tuple[ConformerLayer, Wav2Vec2ConformerEncoderLayer]:
     torch.manual_seed(0)
     ours = ConformerLayer(DIM, WIDTH, RelativeSelfAttention(DIM, HEADS, 0.1), KERNEL, 0.1).eval()
     theirs = Wav2Vec2ConformerEncoderLayer(config).eval()
-    theirs.conv_module.batch_norm = TransposedLayerNorm()
+    theirs.conv_module.register_module("batch_norm", TransposedLayerNorm())
     with torch.no_grad():
         for parameter in ours.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

@@ -49,7 +49,7 @@ def test_dropout_leaves_evaluation_alone_and_passes_the_gradient_of_what_it_keep
 
 
 def test_an_impossible_dropout_is_refused():
-    with pytest.raises(ValueError, match="from 0 to below 1; found 1. Give"):
+    with pytest.raises(ValueError, match=r"from 0 to below 1; found 1. Give"):
         Dropout(1)
 
 

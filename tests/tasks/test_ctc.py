@@ -60,9 +60,9 @@ def test_a_space_that_does_not_fit_the_network_is_refused():
         return CtcTask(layout=make_layout(), space=space, tokenizer=CharTokenizer(), quantizer=Lsq(), features=features)
 
     build()
-    with pytest.raises(ValueError, match="of 3 layers and width 24; found depths up to 4 and widths up to 24. Lower"):
+    with pytest.raises(ValueError, match=r"of 3 layers and width 24; found depths up to 4 and widths up to 24. Lower"):
         build(SearchSpace((4,), (24,)))
     with pytest.raises(ValueError, match="found depths up to 2 and widths up to 48"):
         build(SearchSpace((2,), (48,)))
-    with pytest.raises(ValueError, match="takes 80 feature bands; found features of 40. Make them equal"):
+    with pytest.raises(ValueError, match=r"takes 80 feature bands; found features of 40. Make them equal"):
         build(features=LogMelSettings(bands=40))

@@ -1,0 +1,75 @@
+"""The README's lines and the demo's script, run in this process at miniature size."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from allinone.cli.main import main
+from allinone.data import write_synthetic_corpus
+
+ROOT = Path(__file__).parents[2]
+LINES = re.findall(r"^allinone .+$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+SCRIPT = re.findall(r"^run allinone (.+)$", (ROOT / "recipes/amazon_queen/demo.sh").read_text(), flags=re.MULTILINE)
+SMALL = (
+    "data.num_workers=0",
+    "data.prepare_workers=1",
+    "data.batch_seconds=10",
+    "trainer.max_steps=2",
+    "trainer.validate_every_steps=2",
+    "trainer.checkpoint_every_steps=1",
+    "trainer.accelerator=cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory):
+    """A folder in which the demo has run, with what the README's lines name."""
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "recipes").symlink_to(ROOT / "recipes")
+    write_synthetic_corpus(folder / "my", utterances=40, seed=1)
+    noise = np.random.default_rng(0).normal(0, 0.1, 16_000)
+    for name in ("some.wav", "one.flac", "two of them.mp3"):
+        soundfile.write(folder / name, noise, 16_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for line in SCRIPT:
+            assert main(demo_arguments(line)) == 0, line
+    return folder
+
+
+def demo_arguments(line: str) -> list[str]:
+    """The arguments of one of the script's lines, as bash would make them."""
+    words = [word.replace("$demo", "runs/demo") for word in shlex.split(line)]
+    arguments = [str(path) for word in words for path in (sorted(Path().glob(word)) if "*" in word else [word])]
+    if "$@" in arguments:
+        at = arguments.index("$@")
+        arguments[at : at + 1] = ["data=table", "data.corpus.table=my/lines.tsv", *SMALL]
+    return arguments
+
+
+def test_the_demo_trains_evaluates_exports_and_transcribes(folder):
+    assert [line.split()[0] for line in SCRIPT] == ["train", "evaluate", "export", "transcribe"]
+    assert (folder / "runs/demo/train/checkpoints/model.ckpt").is_file()
+    assert len(list((folder / "runs/demo/test").glob("*.trn"))) == 9  # the reference and eight members
+    assert (folder / "runs/demo/smallest/manifest.json").is_file()
+    assert len(list((folder / "runs/demo/heard").glob("*.wav"))) == 3
+
+
+def test_the_readme_shows_every_verb():
+    assert {line.split()[1] for line in LINES} >= {"train", "subnets", "evaluate", "export", "transcribe"}
+
+
+def test_every_line_of_the_readme_runs(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    for line in LINES:
+        arguments = shlex.split(line)[1:]
+        if arguments[0] == "train":
+            corpus = [] if "data=table" in arguments else ["data=table", "data.corpus.table=my/lines.tsv"]
+            arguments += [*corpus, *SMALL]
+        if "tokenizer=sentencepiece" in arguments:
+            arguments.append("tokenizer.vocab_size=12")
+        assert main(arguments) == 0, line
