@@ -137,7 +137,8 @@ def _continue(data: SpeechDataModule, path: Path, checkpoint: dict[str, Any]) ->
     if about["origin"]["data_hash"] != data.fingerprint:
         raise ValueError(
             "Resuming requires the training data that the run began with "
-            f"(hash {about['origin']['data_hash']:.12}); found data of hash {data.fingerprint:.12}. Bring the data back, or start a new run with resume=false."
+            f"(hash {about['origin']['data_hash']:.12}); found data of hash {data.fingerprint:.12}. "
+            "Bring the data back, or start a new run with resume=false."
         )
     data.resume(about["position"])
     logger.info("Continuing from %s, after %d batches.", path, data.start.consumed)

@@ -1,9 +1,12 @@
-"""Named Conformer layouts with literal sizes."""
+"""Named Conformer layouts with literal sizes.
+
+What is left to choose is the precision of the front end (None is the member's own) and the dropout.
+"""
 
 from allinone.models.conformer import ConformerLayout
 
 
-def conformer_switchboard() -> ConformerLayout:
+def conformer_switchboard(front_end_bits: int | None = None, dropout: float = 0.1) -> ConformerLayout:
     """The encoder of All-in-one's Switchboard system (section 3.1): 12 layers, 33.5 M parameters."""
     return ConformerLayout(
         num_layers=12,
@@ -14,11 +17,12 @@ def conformer_switchboard() -> ConformerLayout:
         subsampling_channels=256,
         separable_subsampling=False,
         positions="relative",
-        front_end_bits=None,
+        front_end_bits=front_end_bits,
+        dropout=dropout,
     )
 
 
-def conformer_small() -> ConformerLayout:
+def conformer_small(front_end_bits: int | None = 32, dropout: float = 0.1) -> ConformerLayout:
     """For a few hours of speech on a laptop: 6 layers, 2.8 M parameters."""
     return ConformerLayout(
         num_layers=6,
@@ -29,11 +33,12 @@ def conformer_small() -> ConformerLayout:
         subsampling_channels=32,
         separable_subsampling=True,
         positions="rotary",
-        front_end_bits=32,
+        front_end_bits=front_end_bits,
+        dropout=dropout,
     )
 
 
-def conformer_tiny() -> ConformerLayout:
+def conformer_tiny(front_end_bits: int | None = 32, dropout: float = 0.0) -> ConformerLayout:
     """For tests: 3 layers, learns the synthetic corpus in about a minute on a CPU."""
     return ConformerLayout(
         num_layers=3,
@@ -44,6 +49,6 @@ def conformer_tiny() -> ConformerLayout:
         subsampling_channels=8,
         separable_subsampling=True,
         positions="rotary",
-        front_end_bits=32,
-        dropout=0.0,
+        front_end_bits=front_end_bits,
+        dropout=dropout,
     )

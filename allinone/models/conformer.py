@@ -17,7 +17,7 @@ from allinone.layers import (
 )
 from allinone.models.encoder import Encoder
 from allinone.models.inventory import FEATURE_FRAMES, Inventory
-from allinone.subnet import Cost, SubnetConfig, TensorSpec
+from allinone.subnet import BIT_WIDTHS, Cost, SubnetConfig, TensorSpec
 
 
 class ConformerLayer(nn.Module):
@@ -108,6 +108,11 @@ class ConformerLayout:
             raise ValueError(
                 f"The model dimension must be an even multiple of the number of heads; found dim={self.dim} and "
                 f"num_heads={self.num_heads}. Change one of them."
+            )
+        if self.front_end_bits is not None and self.front_end_bits not in BIT_WIDTHS:
+            raise ValueError(
+                f"The precision of the front end must be one of {', '.join(map(str, BIT_WIDTHS))} bits, or None for "
+                f"that of the member; found {self.front_end_bits}. Choose one of these."
             )
         if self.kernel_size % 2 == 0:
             raise ValueError(f"The kernel size must be odd; found {self.kernel_size}. Add or take one.")

@@ -60,8 +60,8 @@ class SubnetConfig:
             match = _RUN.fullmatch(run)
             if match is None:
                 raise ValueError(
-                    "The name of a sub-network is depth-width-bits, such as 12-2048-8bit, or several such runs of layers "
-                    f"joined by +, such as 2-1024-8bit+4-512-4bit; found {name!r}. Write it in that form."
+                    "The name of a sub-network is depth-width-bits, such as 12-2048-8bit, or several such runs of "
+                    f"layers joined by +, such as 2-1024-8bit+4-512-4bit; found {name!r}. Write it in that form."
                 )
             count, width, bits = map(int, match.groups())
             layers += [LayerConfig(width, bits)] * count

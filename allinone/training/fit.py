@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from allinone.data.module import SpeechDataModule
 from allinone.training.checkpoints import Checkpoints
 from allinone.training.module import OnePassModule
-from allinone.training.progress import ProgressLines
+from allinone.training.progress import ProgressBar, ProgressLines
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def fit(
     """
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notes on hardware and products
-    progress: Callback = RichProgressBar() if sys.stderr.isatty() and sys.stdout.isatty() else ProgressLines()
+    progress: Callback = ProgressBar() if sys.stderr.isatty() and sys.stdout.isatty() else ProgressLines()
     callbacks: list[Callback] = [progress]
     if settings.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
@@ -106,7 +106,7 @@ def fit(
         logger=loggers,
         enable_checkpointing=False,
         enable_model_summary=False,
-        enable_progress_bar=isinstance(progress, RichProgressBar),
+        enable_progress_bar=isinstance(progress, ProgressBar),
         use_distributed_sampler=False,
     )
     with warnings.catch_warnings():

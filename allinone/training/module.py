@@ -147,7 +147,8 @@ class OnePassModule(lightning.LightningModule):
                 total = _over_ranks(counts, self.trainer.world_size, self.device)
                 rates[f"dev/{kind}/{evaluation.member.name}"] = total.rate
         mean = sum(rate for name, rate in rates.items() if "/wer/" in name) / len(self.evaluations)
-        self.log_dict(rates, prog_bar=True, rank_zero_only=True)
+        for name, rate in rates.items():
+            self.log(name, rate, prog_bar="/wer/" in name, rank_zero_only=True)
         self.log("dev/wer", mean)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,13 +1,30 @@
-"""Progress where there is no terminal: a plain log line now and then."""
+"""Progress of a training: a bar on a terminal, elsewhere a plain log line now and then."""
 
 import logging
 import time
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 
 logger = logging.getLogger(__name__)
+
+
+class ProgressBar(RichProgressBar):
+    """Steps done and to go, the time left, losses and word error rates, in one line if the terminal is wide enough."""
+
+    def __init__(self) -> None:
+        super().__init__(theme=RichProgressBarTheme(metrics_text_delimiter="  ", metrics_format=".2f"))
+
+    def get_metrics(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> dict[str, Any]:
+        """What stands behind the bar."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return dict(metrics)
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return "training"
 
 
 class ProgressLines(Callback):

@@ -42,7 +42,9 @@ def run(folder: Path, arguments: Sequence[str], death: Death | None = None) -> i
     """The same to its end: the exit status, or minus the signal that killed it."""
     process = start(folder, arguments, death)
     process.join(timeout=240)
-    assert process.exitcode is not None, "the run hangs"
+    if process.exitcode is None:
+        process.kill()
+        raise AssertionError("the run hangs")
     return process.exitcode
 
 
@@ -52,6 +54,7 @@ def _command(folder: Path, arguments: Sequence[str], death: Death | None) -> Non
     from allinone.cli.main import main
 
     torch.set_num_threads(1)
+    multiprocessing.set_start_method("fork", force=True)  # of the loader's workers, as in a process of its own
     os.chdir(folder)
     log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
