@@ -8,10 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from allinone.cli.marking import marked
 from allinone.cli.tables import check_format, console, show_json
 from allinone.export.recogniser import Recogniser, load
 from allinone.scoring import ErrorCounts, character_errors, word_errors
+from allinone.scoring.marking import marked
 from allinone.text import Normalizer
 
 FORMATS = ("text", "json")

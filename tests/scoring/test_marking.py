@@ -2,8 +2,8 @@
 
 import random
 
-from allinone.cli.marking import marked
 from allinone.scoring import word_errors
+from allinone.scoring.marking import marked
 
 
 def test_every_kind_of_error_is_marked_below_its_word():
