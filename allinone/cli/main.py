@@ -66,14 +66,15 @@ def _main(arguments: list[str]) -> int:
         overrides, files = overrides[:cut], overrides[cut + 1 :]
         if verb not in TAKES_FILES:
             return _refuse(f"`allinone {verb}` takes only key=value; found {' '.join(files)!r} after --. Leave it out.")
+    command = [sys.argv[0], verb, *overrides]
     with _hydra_environment(f"allinone {verb}", overrides):
-        return _run(verb, files)
+        return _run(verb, files, command)
 
 
-def _run(verb: str, files: list[str]) -> int:
+def _run(verb: str, files: list[str], command: list[str]) -> int:
     import hydra
 
-    from allinone.cli import errors, run_folder
+    from allinone.cli import errors, processes, run_folder
 
     run_folder.register()
     task: Callable[..., None] = importlib.import_module(f"allinone.cli.{verb}").run
@@ -83,6 +84,7 @@ def _run(verb: str, files: list[str]) -> int:
     def job(config: "DictConfig") -> None:
         with errors.told(verb, in_job=True):
             errors.refuse_missing(verb, config)
+            processes.prepare(command)
             task(config)
 
     try:

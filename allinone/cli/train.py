@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from allinone.cli.processes import is_first
 from allinone.cli.run_folder import CHECKPOINTS, FINISHED
 from allinone.data import SpeechDataModule
 from allinone.export.artefact import read_artefact
@@ -47,7 +48,8 @@ def run(config: DictConfig) -> None:
     data.prepare()
     task = _task(config, layout, space, data)
     report = data.check(task.tokenizer, task.frames)
-    (folder / "data.json").write_text(json.dumps(report.to_dict(), indent=1))
+    if is_first():
+        (folder / "data.json").write_text(json.dumps(report.to_dict(), indent=1))
     if start is None:
         _initialise(task, config.init)
     else:
@@ -71,9 +73,9 @@ def run(config: DictConfig) -> None:
     )
     trainer = fit(module, data, settings, folder, start[0] if start else None, data.start.consumed)
     if trainer.received_sigterm or trainer.global_step < settings.max_steps:
-        logger.warning(
-            "Stopped at step %d of %d; continue with resume=%s", trainer.global_step, settings.max_steps, folder
-        )
+        if trainer.is_global_zero:
+            steps = trainer.global_step, settings.max_steps
+            logger.warning("Stopped at step %d of %d; continue with resume=%s", *steps, folder)
         raise SystemExit(143)
     if trainer.is_global_zero:
         _finish(folder, module, trainer)
@@ -83,8 +85,9 @@ def _settings(config: DictConfig, folder: Path) -> DictConfig:
     """The run's configuration: kept in its folder at the first start, compared or taken up again when it continues."""
     kept = folder / CONFIG
     if not (config.resume and kept.exists()):
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(config, kept, resolve=True)
+        if is_first():
+            folder.mkdir(parents=True, exist_ok=True)
+            OmegaConf.save(config, kept, resolve=True)
         return config
     before = OmegaConf.load(kept)
     assert isinstance(before, DictConfig)

@@ -30,12 +30,25 @@ def samples_of(cut: Cut) -> int:
     return round(cut.duration * SAMPLE_RATE)
 
 
-def plan_by_duration(cuts: Sequence[Cut], seconds: float) -> list[CutSet]:
-    """Batches in order of falling duration whose padded audio lasts at most so many seconds."""
+def plan_by_duration(cuts: Sequence[Cut], seconds: float, ranks: int = 1) -> list[CutSet]:
+    """Batches in order of falling duration whose padded audio lasts at most so many seconds; at least one a rank.
+
+    Raises:
+        ValueError: if there are fewer cuts than ranks.
+    """
+    if len(cuts) < ranks:
+        raise ValueError(
+            f"{ranks} processes require a split of at least {ranks} utterances, found {len(cuts)}; "
+            "add utterances, or use fewer devices"
+        )
     plan: list[list[Cut]] = []
     for cut in sorted(cuts, key=lambda cut: (-cut.duration, cut.id)):
         if plan and plan[-1][0].duration * (len(plan[-1]) + 1) <= seconds:
             plan[-1].append(cut)
         else:
             plan.append([cut])
+    while len(plan) < ranks:
+        place = max(range(len(plan)), key=lambda place: len(plan[place]))
+        middle = len(plan[place]) // 2
+        plan[place : place + 1] = [plan[place][:middle], plan[place][middle:]]
     return [CutSet.from_cuts(batch) for batch in plan]

@@ -210,12 +210,13 @@ class SpeechDataModule(lightning.LightningDataModule):
         """Every utterance of a split once, the longest first; rank r of n gets batches r, r + n, ...
 
         Raises:
-            ValueError: if the split is empty.
+            ValueError: if the split is empty, or has fewer utterances than there are ranks.
         """
         fit = self._checked()
         own_size, own_rank = self._ranks()
-        plan = plan_by_duration(self._filled(split), self.eval_batch_seconds)
-        plan = plan[own_rank if rank is None else rank :: own_size if world_size is None else world_size]
+        ranks = own_size if world_size is None else world_size
+        plan = plan_by_duration(self._filled(split), self.eval_batch_seconds, ranks)
+        plan = plan[own_rank if rank is None else rank :: ranks]
         return DataLoader(
             SpeechDataset(fit.tokenizer, self.seed),
             batch_size=None,

@@ -148,8 +148,8 @@ class OnePassModule(lightning.LightningModule):
                 rates[f"dev/{kind}/{evaluation.member.name}"] = total.rate
         mean = sum(rate for name, rate in rates.items() if "/wer/" in name) / len(self.evaluations)
         for name, rate in rates.items():
-            self.log(name, rate, prog_bar="/wer/" in name, rank_zero_only=True)
-        self.log("dev/wer", mean)
+            self.log(name, rate, prog_bar="/wer/" in name, sync_dist=True)  # equal on all ranks
+        self.log("dev/wer", mean, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what rebuilds the network, and the ledger; plain values only, so that nothing needs unpickling."""

@@ -1,7 +1,10 @@
 """Tests of `allinone train`: what a run leaves behind, what it continues, and what it starts from."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +84,14 @@ def test_a_network_without_code_is_refused_before_any_data_is_read(call, here):
     assert said.code == 1
     assert "wav2vec 2.0 layout, which so far serves to count sizes" in said.err
     assert "gone.tsv" not in said.err
+
+
+def test_several_processes_train_one_network_in_one_folder(here, arguments):
+    command = [sys.executable, "-m", "allinone", *arguments, "trainer.devices=2", "seed=3", "-m"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("This run writes to") == 1
+    assert "GLOBAL_RANK: 1, MEMBER: 2/2" in done.stderr
+    folder = the_run() / "0"
+    assert json.loads((folder / "results.json").read_text())["steps"] == 4
+    assert "seed: 3" in (folder / "config.yaml").read_text()

@@ -160,6 +160,15 @@ def test_ranks_share_a_split_without_overlap(make_data):
     assert sorted(parts[0] + parts[1]) == sorted(cut.id for cut in data.cuts["train"])
 
 
+def test_every_rank_has_a_batch_of_a_split_that_fits_into_one(make_data):
+    data = make_data(eval_batch_seconds=1000.0)
+    count = len(data.cuts["dev"])
+    parts = [[batch.ids for batch in data.loader("dev", count, rank)] for rank in range(count)]
+    assert sorted(parts) == sorted([(cut.id,)] for cut in data.cuts["dev"])
+    with pytest.raises(ValueError, match=rf"{count + 1} processes require .*, found {count}; add"):
+        data.loader("dev", count + 1, 0)
+
+
 def test_labels_are_those_of_the_tokenizer(make_data):
     data = make_data()
     for batch in data.loader("dev"):
