@@ -18,6 +18,8 @@ VERBS = {
     "evaluate": "word and character error rate of every member of a trained supernet",
     "export": "write one member as a stand-alone directory",
     "transcribe": "turn recordings into text with an exported member",
+    "bench step": "what a training step costs, in steps of the largest network alone",
+    "bench data": "how long a training waits for its data",
 }
 TAKES_FILES = ("transcribe",)  # verbs that also take plain paths after --
 
@@ -57,7 +59,8 @@ def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE.format(verbs="\n".join(f"  {verb:<12}{what}" for verb, what in VERBS.items())), flush=True)
         return 0
-    verb, *overrides = arguments
+    words = 2 if " ".join(arguments[:2]) in VERBS else 1
+    verb, overrides = " ".join(arguments[:words]), arguments[words:]
     if verb not in VERBS:
         return _refuse(f"A verb is one of {', '.join(VERBS)}; found {verb!r}. `allinone --help` says what they do.")
     files: list[str] = []
@@ -66,7 +69,7 @@ def _main(arguments: list[str]) -> int:
         overrides, files = overrides[:cut], overrides[cut + 1 :]
         if verb not in TAKES_FILES:
             return _refuse(f"`allinone {verb}` takes only key=value; found {' '.join(files)!r} after --. Leave it out.")
-    command = [sys.argv[0], verb, *overrides]
+    command = [sys.argv[0], *arguments]
     with _hydra_environment(f"allinone {verb}", overrides):
         return _run(verb, files, command)
 
@@ -77,7 +80,8 @@ def _run(verb: str, files: list[str], command: list[str]) -> int:
     from allinone.cli import errors, processes, run_folder
 
     run_folder.register()
-    task: Callable[..., None] = importlib.import_module(f"allinone.cli.{verb}").run
+    name = verb.replace(" ", "_")
+    task: Callable[..., None] = importlib.import_module(f"allinone.cli.{name}").run
     if files:
         task = functools.partial(task, files=files)
 
@@ -89,7 +93,7 @@ def _run(verb: str, files: list[str], command: list[str]) -> int:
 
     try:
         with errors.told(verb, in_job=False):
-            hydra.main(version_base="1.3", config_path="pkg://allinone.conf", config_name=verb)(job)()
+            hydra.main(version_base="1.3", config_path="pkg://allinone.conf", config_name=name)(job)()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:

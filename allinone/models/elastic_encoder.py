@@ -4,12 +4,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
+import torch
+import torch._dynamo
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from allinone.layers.elastic import Elastic
 from allinone.models.encoder import Encoder, EncoderLayer
 from allinone.quantization import Quantised, Quantizer
 from allinone.subnet import LayerConfig, SubnetConfig
+
+_GRAPHS = 64  # of one layer: torch gives up compiling after that many
 
 
 class ElasticEncoder(nn.Module):
@@ -21,6 +26,10 @@ class ElasticEncoder(nn.Module):
         bits: bit-widths of the members.
         front_end_bits: precision of the front end; None means that of the member's first layer. With a precision of
             its own the front end is the same for all members and needs to run only once for all of them.
+
+    Attributes:
+        recompute: whether what happens inside each layer is computed again in the backward pass instead of being kept
+            (activation checkpointing, Chen et al. 2016): less memory for about a third more time.
     """
 
     def __init__(
@@ -28,6 +37,7 @@ class ElasticEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.front_end_bits = front_end_bits
+        self.recompute = False
         self.front_end = Elastic(
             encoder.front_end, {}, quantizer, bits if front_end_bits is None else (front_end_bits,)
         )
@@ -49,8 +59,17 @@ class ElasticEncoder(nn.Module):
         first = cast(Elastic, self.layers[0]).module
         context = cast(EncoderLayer, first).context(x, lengths)
         for layer, config in zip(self.layers, subnet.layers, strict=False):  # the first layers of the largest
-            x = layer(config, x, context)
+            if self.recompute and torch.is_grad_enabled():
+                x = cast(Tensor, checkpoint(layer, config, x, context, use_reentrant=False))
+            else:
+                x = layer(config, x, context)
         return x
+
+    def compile_layers(self, backend: str = "inductor") -> None:
+        """Compiles each layer by itself, in place: one graph for each precision and a few, whatever the member."""
+        torch._dynamo.config.recompile_limit = max(_GRAPHS, torch._dynamo.config.recompile_limit)
+        for layer in self.layers:
+            layer.compile(backend=backend)
 
     def forward(self, features: Tensor, lengths: Tensor, subnet: SubnetConfig) -> tuple[Tensor, Tensor]:
         """Encodes as one member; shapes as in :meth:`Encoder.forward`."""

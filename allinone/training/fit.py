@@ -29,6 +29,9 @@ class FitSettings:
         ema_decay: decay of the moving average of the weights, which is scored and kept beside the raw ones; None
             leaves it out.
         precision: of the arithmetic, as Lightning names it: 32-true, bf16-mixed, 16-mixed.
+        compile_layers: whether each encoder layer is compiled; pays on a GPU.
+        activation_checkpointing: whether each encoder layer is computed again in the backward pass instead of keeping
+            what happened inside it: less memory for about a third more time.
         accelerator: cpu, gpu or auto.
         devices: processes per machine; auto for all.
         num_nodes: machines.
@@ -43,6 +46,8 @@ class FitSettings:
     accumulate: int = 1
     ema_decay: float | None = None
     precision: Any = "32-true"
+    compile_layers: bool = False
+    activation_checkpointing: bool = False
     accelerator: str = "auto"
     devices: Any = 1
     num_nodes: int = 1
@@ -79,6 +84,9 @@ def fit(
         consumed: batches consumed before it.
     """
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    module.task.encoder.recompute = settings.activation_checkpointing
+    if settings.compile_layers:
+        module.task.encoder.compile_layers()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notes on hardware and products
     progress: Callback = ProgressBar() if sys.stderr.isatty() and sys.stdout.isatty() else ProgressLines()
     callbacks: list[Callback] = [progress]

@@ -8,7 +8,7 @@ from torch._dynamo.testing import CompileCounter
 
 from allinone.layers.elastic import Elastic
 from allinone.subnet import LayerConfig
-from tests.laws.examples import ALL_BITS, make_task
+from tests.laws.examples import ALL_BITS, make_batch, make_task
 
 WIDTHS = (6, 12, 16, 24)
 
@@ -31,3 +31,27 @@ def test_a_layer_compiled_over_the_whole_grid_stays_under_a_graph_for_each_preci
                 torch.testing.assert_close(compiled(config, x, context), layer(config, x, context))
     torch.compiler.reset()
     assert 1 < counter.frame_count <= 12
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
+def test_compiled_layers_train_as_the_others_do(monkeypatch):
+    """In place, under the same names, with dropout's draws and all gradients; recomputed ones too."""
+    torch.compiler.reset()
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)
+    batch = make_batch()
+
+    def gradients(compiled: bool, recompute: bool) -> list[torch.Tensor]:
+        task = make_task(bits=(4, 8)).train()
+        names = list(task.state_dict())
+        if compiled:
+            task.encoder.compile_layers(backend="aot_eager")
+        task.encoder.recompute = recompute
+        outputs = [task(batch.waveforms, batch.lengths, task.space.parse(name)) for name in ("2-12-4bit", "3-24-8bit")]
+        loss = torch.stack([task.losses(out, batch.labels, batch.label_lengths).sum() for out in outputs]).sum()
+        assert list(task.state_dict()) == names
+        return list(torch.autograd.grad(loss, list(task.parameters()), allow_unused=True, materialize_grads=True))
+
+    expected = gradients(compiled=False, recompute=False)
+    for recompute in (False, True):
+        torch.testing.assert_close(gradients(compiled=True, recompute=recompute), expected)
+    torch.compiler.reset()

@@ -1,0 +1,74 @@
+"""`allinone bench step`: what a training step costs, as ratios to a step of the largest network alone."""
+
+import sys
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.console import Console
+
+from allinone.cli.tables import Column, check_format, show_json, show_table
+from allinone.report import StepBench, peak_memory
+from allinone.report.step_cases import Kind
+from allinone.text import CharTokenizer, Tokenizer
+
+COLUMNS = (
+    Column("step", "case"),
+    Column("weights", "weights"),
+    Column("front end", "front_end"),
+    Column("process", "process_ratio", "{:.2f}"),
+    Column("wall", "wall_ratio", "{:.2f}"),
+    Column("memory", "memory_ratio", "{}"),
+    Column("seconds", "wall_seconds", "{:.3f}"),
+)
+
+
+def run(config: DictConfig) -> None:
+    """Prints one row for each kind of step."""
+    check_format(config.format)
+    tokenizer = instantiate(config.tokenizer)
+    bench = StepBench(
+        layout=instantiate(config.network),
+        space=instantiate(config.space),
+        tokenizer=tokenizer if isinstance(tokenizer, Tokenizer) else CharTokenizer(),
+        quantizer=instantiate(config.quantizer),
+        features=instantiate(config.features),
+        objective=instantiate(config.objective),
+        utterances=config.utterances,
+        seconds=config.seconds,
+        precision=config.precision,
+        compile=config.compile,
+        device=device(config.device),
+        seed=config.seed,
+    )
+    console = Console(file=sys.stderr)
+    with console.status("measuring") as status:
+
+        def show(kind: Kind) -> None:
+            status.update(", ".join(kind))
+
+        rows = [cost.to_dict() for cost in bench.measure(config.rounds, show)]
+        memory = []
+        for kind in bench.kinds():
+            status.update(f"memory of {kind.case}")
+            memory.append(peak_memory(bench, kind))
+    for row, peak in zip(rows, memory, strict=True):
+        row["peak_memory"] = peak
+        row["memory_ratio"] = None if peak is None or memory[0] is None else round(peak / memory[0], 2)
+    if config.format == "json":
+        show_json(rows)
+    else:
+        show_table(COLUMNS, rows, _caption(bench, config.rounds))
+
+
+def device(name: str) -> str:
+    """The device that is meant by a name or by ``auto``."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def _caption(bench: StepBench, rounds: int) -> str:
+    threads = "" if bench.device.startswith("cuda") else f", {torch.get_num_threads()} threads"
+    where = torch.cuda.get_device_name() if bench.device.startswith("cuda") else f"processor{threads}"
+    compiled = ", compiled" if bench.compile else ""
+    batch = f"{bench.utterances} utterances of {bench.seconds:g} s"
+    return f"medians of {rounds} rounds, {batch}, {bench.precision}{compiled}, {where}; ratios to the plain step"

@@ -1,0 +1,197 @@
+"""What a training step of a supernet costs, in steps of its largest member written with ordinary layers."""
+
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from allinone.data import Batch
+from allinone.layers import LogMelSettings
+from allinone.losses import ctc_losses
+from allinone.models import Layout
+from allinone.quantization import Quantizer
+from allinone.report.interleaved import Timing, interleaved, median_ratio
+from allinone.report.step_cases import FULL, OWN, PLAIN, QUANTISED, Kind, StepCase, step_cases
+from allinone.subnet import FULL_PRECISION, SearchSpace
+from allinone.tasks.ctc import CtcTask
+from allinone.tasks.network import build_network
+from allinone.text import Tokenizer
+from allinone.training import Objective
+from allinone.training.objective import Weights
+from allinone.training.one_pass import Draw, assign, one_pass
+
+Step = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What one kind of step costs.
+
+    Args:
+        kind: which one.
+        timings: of every round.
+        plain: of the plain step in the same rounds.
+    """
+
+    kind: Kind
+    timings: tuple[Timing, ...]
+    plain: tuple[Timing, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: median seconds, and medians of ratios to the plain step."""
+        return {
+            **self.kind._asdict(),
+            "process_ratio": median_ratio(self.timings, self.plain, "process"),
+            "wall_ratio": median_ratio(self.timings, self.plain, "wall"),
+            "process_seconds": statistics.median(timing.process for timing in self.timings),
+            "wall_seconds": statistics.median(timing.wall for timing in self.timings),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepBench:
+    """Forward and backward passes without the optimiser, on noise.
+
+    Args:
+        layout: the network.
+        space: its members' sizes and precisions.
+        tokenizer: its labels.
+        quantizer: how weights are rounded.
+        features: how features are computed.
+        objective: how losses weigh, where there is distillation.
+        utterances: of a batch.
+        seconds: of each utterance.
+        precision: of the arithmetic: ``32-true`` or ``bf16-mixed``.
+        compile: whether layers are compiled, one by one, those of the plain network too.
+        device: where to compute.
+        seed: of weights and noise.
+    """
+
+    layout: Layout
+    space: SearchSpace
+    tokenizer: Tokenizer
+    quantizer: Quantizer
+    features: LogMelSettings
+    objective: Objective
+    utterances: int = 4
+    seconds: float = 10.0
+    precision: str = "32-true"
+    compile: bool = False
+    device: str = "cpu"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("32-true", "bf16-mixed"):
+            raise ValueError(
+                f"precision must be 32-true or bf16-mixed; found {self.precision!r}. Choose one of the two."
+            )
+        if self.utterances < 4:
+            raise ValueError(f"An in-batch sandwich of 4 requires 4 utterances; found {self.utterances}. Ask for more.")
+
+    def measure(self, rounds: int, progress: Callable[[Kind], None] = lambda kind: None) -> list[StepCost]:
+        """Times all kinds of steps in turns; the plain step comes first."""
+        network = self._network()
+        tasks = {front_end: self._task(front_end) for front_end in (FULL, OWN)}
+        steps = {
+            kind: self._run(network if case is None else tasks[kind.front_end], case) for kind, case in self._plan()
+        }
+
+        def forget_gradients() -> None:
+            for module in (network, *tasks.values()):
+                module.zero_grad(set_to_none=True)
+
+        timings = interleaved(steps, rounds, forget_gradients, self.synchronise, progress)
+        plain = tuple(timings[Kind(PLAIN)])
+        return [StepCost(kind, tuple(measured), plain) for kind, measured in timings.items()]
+
+    def kinds(self) -> list[Kind]:
+        """What is measured, in order."""
+        return [kind for kind, _ in self._plan()]
+
+    def step(self, kind: Kind) -> tuple[Step, torch.nn.Module]:
+        """One kind of step, and the module that it trains, built for it alone."""
+        case = dict(self._plan())[kind]
+        module = self._network() if case is None else self._task(kind.front_end)
+        return self._run(module, case), module
+
+    def synchronise(self) -> None:
+        """Waits until the device has done what it was given."""
+        if torch.device(self.device).type == "cuda":
+            torch.cuda.synchronize()
+
+    def batch(self) -> Batch:
+        """Noise of equal lengths, with as many labels as people speak letters."""
+        generator = torch.Generator().manual_seed(self.seed)
+        samples = int(self.seconds * self.features.sample_rate)
+        labels = int(self.seconds * 12)
+        count = self.utterances
+        return Batch(
+            waveforms=torch.randn(count, samples, generator=generator) * 0.1,
+            lengths=torch.full((count,), samples),
+            labels=torch.randint(1, self.tokenizer.vocab_size, (count, labels), generator=generator),
+            label_lengths=torch.full((count,), labels),
+            seeds=torch.arange(count),
+            ids=tuple(map(str, range(count))),
+            texts=("",) * count,
+        ).to(self.device)
+
+    def _plan(self) -> Iterator[tuple[Kind, StepCase | None]]:
+        yield Kind(PLAIN), None
+        for weights, front_end in ((FULL, FULL), (QUANTISED, FULL), (QUANTISED, OWN)):
+            for case in step_cases(self.space, weights == QUANTISED):
+                yield Kind(case.name, weights, front_end), case
+
+    def _network(self) -> torch.nn.Module:
+        """The largest member of ordinary layers, with nothing elastic."""
+        torch.manual_seed(self.seed)
+        network = build_network(self.layout, self.features, self.tokenizer, self.space.largest)
+        if self.compile:
+            for layer in network.encoder.layers:
+                layer.compile()
+        return network.to(self.device).train()
+
+    def _task(self, front_end: str) -> CtcTask:
+        torch.manual_seed(self.seed)
+        front_end_bits = None if front_end == OWN else FULL_PRECISION
+        task = CtcTask(
+            layout=replace(self.layout, front_end_bits=front_end_bits),  # pyright: ignore[reportArgumentType]
+            space=self.space,
+            tokenizer=self.tokenizer,
+            quantizer=self.quantizer,
+            features=self.features,
+        )
+        if self.compile:
+            task.encoder.compile_layers()
+        return task.to(self.device).train()
+
+    def _run(self, module: torch.nn.Module, case: StepCase | None) -> Step:
+        batch = self.batch()
+
+        def plain() -> None:
+            with self._arithmetic():
+                output = module(batch.waveforms, batch.lengths)
+                losses = ctc_losses(output.log_probs, output.lengths, batch.labels, batch.label_lengths)
+            (losses.sum() / len(batch)).backward()
+
+        if case is None:
+            return plain
+        objective = self.objective if case.distillation else Objective(Weights(1.0, 0.0), Weights(1.0, 0.0))
+
+        def elastic() -> None:
+            assert isinstance(module, CtcTask)
+            with self._arithmetic():
+                one_pass(
+                    module,
+                    assign(batch, case.members, case.in_batch, step=0),
+                    objective,
+                    scale=1 / len(batch),
+                    backward=torch.Tensor.backward,
+                    draw=Draw(self.seed, 0, 0),
+                )
+
+        return elastic
+
+    def _arithmetic(self) -> torch.autocast:
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16-mixed")

@@ -1,0 +1,23 @@
+"""Tests of what is measured as a training step."""
+
+from allinone.report.step_cases import step_cases
+from allinone.subnet import SearchSpace
+
+SPACE = SearchSpace((8, 12), (1024, 2048), (4, 8))
+
+
+def test_the_members_are_those_of_the_published_steps():
+    cases = list(step_cases(SPACE, quantised=False))
+    alone = [case.members[0].name for case in cases if len(case.members) == 1]
+    assert alone == ["12-2048-32bit", "12-1024-32bit", "8-2048-32bit", "8-1024-32bit"]
+    assert [[member.name for member in case.members] for case in cases[4:]] == [
+        ["12-2048-32bit", "8-1024-32bit", "10-1536-32bit"],
+        ["12-2048-32bit", "8-1024-32bit", "10-1536-32bit", "8-2048-32bit"],
+        ["12-2048-32bit", "8-1024-32bit", "10-1536-32bit", "8-2048-32bit"],
+    ]
+    assert [(case.in_batch, case.distillation) for case in cases[4:]] == [(False, True), (True, False), (True, True)]
+
+
+def test_quantised_members_have_the_precisions_of_the_space():
+    names = {member.name for case in step_cases(SPACE, quantised=True) for member in case.members}
+    assert names == {"12-2048-8bit", "8-1024-4bit", "10-1536-8bit", "8-2048-4bit", "12-1024-4bit"}
