@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import read_write
@@ -21,7 +22,7 @@ def prepare(command: list[str]) -> None:
     hydra = HydraConfig.get()
     kept = [part for part in command if part not in _MULTIRUN and ("=" not in part or part.startswith("-"))]
     sys.argv = [*kept, *hydra.overrides.task]
-    with read_write(hydra):
+    with read_write(cast(Any, hydra)):
         hydra.run.dir = hydra.runtime.output_dir  # also that of one job of a multirun
 
 
