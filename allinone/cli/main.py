@@ -59,8 +59,7 @@ def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE.format(verbs="\n".join(f"  {verb:<12}{what}" for verb, what in VERBS.items())), flush=True)
         return 0
-    words = 2 if " ".join(arguments[:2]) in VERBS else 1
-    verb, overrides = " ".join(arguments[:words]), arguments[words:]
+    verb, overrides = split_verb(arguments)
     if verb not in VERBS:
         return _refuse(f"A verb is one of {', '.join(VERBS)}; found {verb!r}. `allinone --help` says what they do.")
     files: list[str] = []
@@ -72,6 +71,12 @@ def _main(arguments: list[str]) -> int:
     command = [sys.argv[0], *arguments]
     with _hydra_environment(f"allinone {verb}", overrides):
         return _run(verb, files, command)
+
+
+def split_verb(arguments: list[str]) -> tuple[str, list[str]]:
+    """The verb, which may have two words, and what follows it."""
+    words = 2 if " ".join(arguments[:2]) in VERBS else 1
+    return " ".join(arguments[:words]), arguments[words:]
 
 
 def _run(verb: str, files: list[str], command: list[str]) -> int:

@@ -53,7 +53,7 @@ class _FakeQuantise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
-        quantised = (weight / scale).round_().clamp_(low, high).mul_(scale)
+        quantised = (weight / scale).round_().clamp_(low, high) * scale  # torch.compile takes `.mul_` for a detachment
         ctx.save_for_backward(weight, scale, quantised)
         ctx.range = low, high
         return quantised

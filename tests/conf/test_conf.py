@@ -11,7 +11,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from allinone.cli.main import TAKES_FILES, VERBS
+from allinone.cli.main import TAKES_FILES, VERBS, split_verb
 from allinone.data import SpeechDataModule
 from allinone.layers import LogMelSettings, SpecAugment
 from allinone.models import ConformerLayout, Wav2Vec2Layout
@@ -114,14 +114,16 @@ def documented() -> Iterator[Any]:
     for path, blocks in sorted(texts.items()):
         lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
         for line in lines:
-            found = re.match(r"(?:\s*#?\s*(?:command:)?\s*|\s*\$\s*)(?:\.venv/bin/)?(allinone (?!VERB|\w+:).*)", line)
+            found = re.match(
+                r"(?:\s*#?\s*(?:command:)?\s*|\s*\$\s*)(?:\.venv/bin/)?(allinone (?!VERB|[\w ]+:).*)", line
+            )
             if found and "`" not in line:
                 yield pytest.param(found[1], id=f"{path.relative_to(ROOT).as_posix()}: {found[1]}")
 
 
 @pytest.mark.parametrize("command", list(documented()))
 def test_every_documented_command_has_a_known_verb_and_known_settings(command):
-    _, verb, *overrides = shlex.split(command, comments=True)
+    verb, overrides = split_verb(shlex.split(command, comments=True)[1:])
     if verb in ("--help", "-h"):
         return
     assert verb in VERBS
@@ -129,4 +131,7 @@ def test_every_documented_command_has_a_known_verb_and_known_settings(command):
         assert verb in TAKES_FILES
         overrides = overrides[: overrides.index("--")]
     left_open = {f"{group}=..." for group in GROUPS}
-    compose(verb, *(override for override in overrides if not override.startswith("-") and override not in left_open))
+    compose(
+        verb.replace(" ", "_"),
+        *(override for override in overrides if not override.startswith("-") and override not in left_open),
+    )

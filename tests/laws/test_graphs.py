@@ -33,6 +33,7 @@ def test_a_layer_compiled_over_the_whole_grid_stays_under_a_graph_for_each_preci
     assert 1 < counter.frame_count <= 12
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # dynamo looks
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
 def test_compiled_layers_train_as_the_others_do(monkeypatch):
     """In place, under the same names, with dropout's draws and all gradients; recomputed ones too."""
