@@ -1,9 +1,10 @@
 """Data: corpora of recordings and transcripts become checked, exactly resumable batches of waveforms and labels."""
 
 from allinone.data.batch import SAMPLE_RATE, Batch
-from allinone.data.corpora import Corpus, FolderCorpus, Row, TableCorpus
+from allinone.data.corpora import Corpus, FolderCorpus, TableCorpus
 from allinone.data.module import SpeechDataModule
 from allinone.data.report import DataReport
+from allinone.data.rows import Row, Segment
 from allinone.data.synthetic import write_synthetic_corpus
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "DataReport",
     "FolderCorpus",
     "Row",
+    "Segment",
     "SpeechDataModule",
     "TableCorpus",
     "write_synthetic_corpus",
