@@ -2,6 +2,7 @@
 
 from allinone.data.batch import SAMPLE_RATE, Batch
 from allinone.data.corpora import Corpus, FolderCorpus, TableCorpus
+from allinone.data.librispeech import LibriSpeechCorpus
 from allinone.data.module import SpeechDataModule
 from allinone.data.report import DataReport
 from allinone.data.rows import Row, Segment
@@ -13,6 +14,7 @@ __all__ = [
     "Corpus",
     "DataReport",
     "FolderCorpus",
+    "LibriSpeechCorpus",
     "Row",
     "Segment",
     "SpeechDataModule",
