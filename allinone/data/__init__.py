@@ -6,6 +6,8 @@ from allinone.data.librispeech import LibriSpeechCorpus
 from allinone.data.module import SpeechDataModule
 from allinone.data.report import DataReport
 from allinone.data.rows import Row, Segment
+from allinone.data.stm import StmSet
+from allinone.data.switchboard import SwitchboardCorpus
 from allinone.data.synthetic import write_synthetic_corpus
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "Row",
     "Segment",
     "SpeechDataModule",
+    "StmSet",
+    "SwitchboardCorpus",
     "TableCorpus",
     "write_synthetic_corpus",
 ]
