@@ -19,7 +19,7 @@ from allinone.cli.examples import Examples, show_examples
 from allinone.cli.members import members_to_list, size
 from allinone.cli.tables import NAME, PARAMETERS, RATIO, STORED, Column, check_format, show_json, show_table
 from allinone.data import Batch, SpeechDataModule
-from allinone.data.corpora import SPLITS
+from allinone.data.rows import SPLITS
 from allinone.scoring import write_trn
 from allinone.subnet import SubnetConfig
 from allinone.tasks.ctc import CtcTask
@@ -78,8 +78,11 @@ def run(config: DictConfig) -> None:
 
 
 def _check(config: DictConfig) -> None:
-    if config.split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}; found {config.split!r}. Choose one of these.")
+    if config.split.partition("-")[0] not in SPLITS:
+        raise ValueError(
+            f"split must be one of {', '.join(SPLITS)} or a part of one, such as test-other; found {config.split!r}. "
+            "Choose one of these."
+        )
     if config.examples < 0 or (config.save_audio is not None and not config.examples):
         raise ValueError(
             f"save_audio requires a number of examples; found examples={config.examples}. Add examples=3, for instance."

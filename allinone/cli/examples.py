@@ -26,7 +26,7 @@ class Examples:
     """
 
     def __init__(self, data: SpeechDataModule, split: str, count: int, seed: int, keep_audio: bool) -> None:
-        ids = sorted(cut.id for cut in data.cuts[split])
+        ids = sorted(cut.id for cut in data.utterances(split))
         self.ids = random.Random(seed).sample(ids, min(count, len(ids)))
         self.keep_audio = keep_audio
         self.audio: dict[str, torch.Tensor] = {}

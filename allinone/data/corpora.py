@@ -1,18 +1,15 @@
 """Corpora: where recordings and their transcripts come from, a table or a folder, as rows."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from allinone.data.report import MALFORMED, MISSING
+from allinone.data.rows import SPLITS, Row, split_name
 
-SPLITS = ("train", "dev", "test")
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aif", ".aiff", ".au", ".caf", ".w64")
 
-_SPLIT_NAMES = {"train": "train", "training": "train", "dev": "dev", "valid": "dev", "validation": "dev", "val": "dev"}
-_SPLIT_NAMES |= {"test": "test", "eval": "test"}
 _COLUMNS = {
     "id": ("id", "utterance_id", "utt_id"),
     "audio": ("audio", "path", "audio_path", "file", "filename"),
@@ -20,27 +17,6 @@ _COLUMNS = {
     "split": ("split",),
     "speaker": ("speaker", "speaker_id", "client_id"),
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """One utterance as its corpus names it.
-
-    Attributes:
-        id: its name, unique in the corpus.
-        audio: path of the recording, or its name inside the corpus's archive (the suffix may be left out there).
-        text: the transcript as written.
-        split: ``train``, ``dev`` or ``test``; empty when the corpus gives none.
-        speaker: empty when unknown.
-        problem: why the row cannot be used at all, a reason of the data report and its detail; None when it can.
-    """
-
-    id: str
-    audio: str
-    text: str
-    split: str = ""
-    speaker: str = ""
-    problem: tuple[str, str] | None = None
 
 
 class Corpus(Protocol):
@@ -66,7 +42,8 @@ class TableCorpus:
     """A table of tab-separated values with a header, one utterance a line; no quoting, UTF-8.
 
     Columns, in any order: ``text``, and ``audio`` (a path, relative to the audio folder) or ``id`` (the recording is
-    ``<id>.<any audio suffix>``); optional ``split`` (train, dev, test) and ``speaker``; others are ignored.
+    ``<id>.<any audio suffix>``); optional ``split`` (train, dev, test, or parts such as test-noisy) and
+    ``speaker``; others are ignored.
 
     Attributes:
         table: path of the table.
@@ -139,8 +116,8 @@ class FolderCorpus:
 
     The transcript of ``a/b.wav`` is ``a/b.txt``, or the line ``b <text>`` of any ``*.trans.txt`` in the same folder
     (as LibriSpeech keeps them). Hidden files and folders are passed over. When every recording lies below a folder
-    ``train``, ``dev`` or ``test`` of the top level, these are the splits; otherwise splits are made automatically. Ids
-    are the paths without suffix.
+    ``train``, ``dev`` or ``test`` (or test-other, ...) of the top level, these are the splits; otherwise splits are
+    made automatically. Ids are the paths without suffix.
 
     Attributes:
         folder: path of the folder.
@@ -172,7 +149,8 @@ class FolderCorpus:
                 f"found none below {top.absolute()}; correct corpus.folder"
             )
         transcripts = _transcripts(top)
-        given = [_split_name(path.relative_to(top).parts[0]) for path in recordings]
+        folders = [path.relative_to(top).parts[:-1] for path in recordings]
+        given = [split_name(parts[0]) if parts else "" for parts in folders]
         rows = []
         for path, split in zip(recordings, given, strict=True):
             name = path.relative_to(top).with_suffix("").as_posix()
@@ -222,13 +200,8 @@ def _cell(fields: list[str], column: int | None) -> str:
     return fields[column].strip() if column is not None and column < len(fields) else ""
 
 
-def _split_name(name: str) -> str:
-    """The split that a name such as ``train-clean-100`` begins with; empty if it begins with none."""
-    return _SPLIT_NAMES.get(re.split(r"[-_]", name.strip().lower())[0], "")
-
-
 def _split(name: str, where: str) -> str:
-    split = _split_name(name)
+    split = split_name(name)
     if not split:
         raise ValueError(
             f"a 'split' column requires one of {', '.join(SPLITS)}, found {name!r} ({where}); correct it, "

@@ -6,18 +6,25 @@ from lhotse import CutSet, MonoCut, MultiCut, Recording, SupervisionSegment
 from lhotse.cut import Cut
 
 from allinone.data.batch import SAMPLE_RATE
-from allinone.data.corpora import Row
+from allinone.data.rows import Row
 
 
 def make_cut(row: Row, text: str, recording: Recording) -> Cut:
-    """The whole recording with its normalised text."""
-    supervision = SupervisionSegment(
-        id=row.id, recording_id=row.id, start=0.0, duration=recording.duration, text=text, speaker=row.speaker or None
-    )
+    """The row's segment, or the whole recording, with the normalised text."""
+    segment, seconds = row.segment, seconds_of(row, recording)
+    speaker = row.speaker or None
+    supervision = SupervisionSegment(row.id, recording.id, start=0.0, duration=seconds, text=text, speaker=speaker)
+    if segment is not None:
+        return MonoCut(row.id, segment.start, seconds, segment.channel, [supervision], recording=recording)
     if recording.num_channels == 1:
         return MonoCut(row.id, 0.0, recording.duration, 0, supervisions=[supervision], recording=recording)
     channels = list(recording.channel_ids or [])
     return MultiCut(row.id, 0.0, recording.duration, channels, supervisions=[supervision], recording=recording)
+
+
+def seconds_of(row: Row, recording: Recording) -> float:
+    """How long the row's segment is, or the whole recording."""
+    return recording.duration if row.segment is None else row.segment.duration
 
 
 def text_of(cut: Cut) -> str:

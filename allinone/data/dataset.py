@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import torch
 from lhotse import CutSet
+from lhotse.audio import audio_backend
 from lhotse.cut import Cut
 from torch.utils.data import Dataset
 
@@ -25,7 +26,8 @@ def load(cut: Cut) -> np.ndarray:
         ValueError: if the recording cannot be read, or differs from what it was when it was prepared.
     """
     try:
-        samples = cut.load_audio()
+        with audio_backend("LibsndfileBackend"):  # as preparation does; lhotse reads .sph with a program of its own
+            samples = cut.load_audio()
     except Exception as error:  # decoders raise whatever they like
         raise ValueError(f"audio of {cut.id!r} must stay readable during training, found: {error}") from error
     assert samples is not None

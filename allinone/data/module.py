@@ -14,12 +14,13 @@ from lhotse.cut import Cut
 from torch.utils.data import DataLoader
 
 from allinone.data.batch import SAMPLE_RATE, Batch
-from allinone.data.corpora import SPLITS, Corpus
+from allinone.data.corpora import Corpus
 from allinone.data.cuts import plan_by_duration, samples_of, text_of
 from allinone.data.dataset import SpeechDataset
 from allinone.data.fit import CtcFit
 from allinone.data.preparation import Progress, prepare_audio
 from allinone.data.report import DataReport
+from allinone.data.rows import SPLITS, in_split
 from allinone.data.selection import choose, distinct_rows, select_cuts
 from allinone.data.stream import Position, TrainingStream
 from allinone.text import Normalizer, Tokenizer
@@ -155,9 +156,28 @@ class SpeechDataModule(lightning.LightningDataModule):
         logger.info(report.summary())
         return report
 
+    def utterances(self, split: str) -> list[Cut]:
+        """Cuts of a split: ``train``, ``dev`` or ``test`` with all its named parts, or one of them, as ``test-other``.
+
+        Raises:
+            ValueError: if there are none, with the splits that there are.
+        """
+        cuts = [cut for name, found in self.cuts.items() if in_split(name, split) for cut in found]
+        if not cuts:
+            usable = ", ".join(f"{name} {int(kept['lines'])}" for name, kept in self.sizes.items())
+            advice = f"name them in the corpus (splits: {', '.join(SPLITS)}), or leave splits out to have them made"
+            if self._prepared().automatic_splits:
+                advice = "raise dev_share or test_share, or give more data"
+            if split not in SPLITS:
+                advice = "choose one of these"
+            raise ValueError(
+                f"this requires utterances in the split {split!r}, found none (usable utterances: {usable}); {advice}"
+            )
+        return cuts
+
     def texts(self, split: str) -> list[str]:
         """Normalised transcripts of a split. Raises ValueError if it is empty."""
-        return [text_of(cut) for cut in self._filled(split)]
+        return [text_of(cut) for cut in self.utterances(split)]
 
     @property
     def fingerprint(self) -> str:
@@ -185,7 +205,7 @@ class SpeechDataModule(lightning.LightningDataModule):
         fit = self._checked()
         world_size, rank = self._ranks()
         self.stream = TrainingStream(
-            self._filled("train"),
+            self.utterances("train"),
             batch_seconds=self.batch_seconds,
             num_buckets=self.num_buckets,
             speed_factors=self.speed_factors,
@@ -215,7 +235,7 @@ class SpeechDataModule(lightning.LightningDataModule):
         fit = self._checked()
         own_size, own_rank = self._ranks()
         ranks = own_size if world_size is None else world_size
-        plan = plan_by_duration(self._filled(split), self.eval_batch_seconds, ranks)
+        plan = plan_by_duration(self.utterances(split), self.eval_batch_seconds, ranks)
         plan = plan[own_rank if rank is None else rank :: ranks]
         return DataLoader(
             SpeechDataset(fit.tokenizer, self.seed),
@@ -242,19 +262,6 @@ class SpeechDataModule(lightning.LightningDataModule):
     def _checked(self) -> CtcFit:
         assert self.fit is not None, "prepare() and check() come first"
         return self.fit
-
-    def _filled(self, split: str) -> list[Cut]:
-        if not self.cuts.get(split):
-            usable = ", ".join(f"{name} {int(kept['lines'])}" for name, kept in self.sizes.items())
-            advice = (
-                "raise dev_share or test_share, or give more data"
-                if self._prepared().automatic_splits
-                else f"name them in the corpus (splits: {', '.join(SPLITS)}), or leave splits out to have them made"
-            )
-            raise ValueError(
-                f"this requires utterances in the split {split!r}, found none (usable utterances: {usable}); {advice}"
-            )
-        return self.cuts[split]
 
     def _count(self, report: DataReport) -> None:
         for split, cuts in self.cuts.items():

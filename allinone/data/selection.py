@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from lhotse.cut import Cut
 
 from allinone.data.chance import draw
-from allinone.data.corpora import SPLITS, Row
-from allinone.data.cuts import make_cut
+from allinone.data.cuts import make_cut, seconds_of
 from allinone.data.preparation import Prepared
 from allinone.data.report import DUPLICATE, EMPTY_TEXT, TOO_LONG, DataReport
+from allinone.data.rows import SPLITS, Row, in_split
 
 
 def distinct_rows(rows: Sequence[Row], report: DataReport) -> list[Row]:
@@ -35,6 +35,8 @@ def select_cuts(
 ) -> dict[str, list[Cut]]:
     """Cuts of each split, in the order of the rows; the report notes those with bad audio or without text.
 
+    There is always ``train``, ``dev`` and ``test``, unless a corpus has named parts in place of the latter two.
+
     Args:
         rows: utterances with different ids.
         prepared: their audio.
@@ -50,11 +52,13 @@ def select_cuts(
             report.add(prepared.problems[row.id][0], row.id, prepared.problems[row.id][1])
         elif not text:
             report.add(EMPTY_TEXT, row.id, f"nothing spoken in {row.text!r}")
-        elif (seconds := prepared.recordings[row.id].duration) > max_seconds:
+        elif (seconds := seconds_of(row, prepared.recordings[row.id])) > max_seconds:
             report.add(TOO_LONG, row.id, f"{seconds:.2f} s, at most {max_seconds:g} s are allowed")
         else:
-            cuts[row.split or automatic_split(text, *shares)].append(make_cut(row, text, prepared.recordings[row.id]))
-    return cuts
+            cut = make_cut(row, text, prepared.recordings[row.id])
+            cuts.setdefault(row.split or automatic_split(text, *shares), []).append(cut)
+    parted = {split for split in SPLITS if any(in_split(name, split) for name in cuts if name != split)}
+    return {split: found for split, found in cuts.items() if found or split not in parted}
 
 
 def automatic_split(text: str, dev_share: float, test_share: float) -> str:

@@ -99,7 +99,7 @@ def test_another_corpus_must_be_named(call, here, trained):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["split=tset"], "split must be one of train, dev, test; found 'tset'"),
+        (["split=tset"], "split must be one of train, dev, test or a part of one, such as test-other; found 'tset'"),
         (["format=xml"], "format must be one of table, json; found 'xml'"),
         (["subnets=[3-64-2bit]"], "found '3-64-2bit'. The nearest names are"),
         (["subnets=[]"], "subnets requires names of members; found none"),

@@ -15,7 +15,7 @@ REFERENCES = {f"a/{number}": f"text {number}" for number in range(5)}
 
 
 def make_examples(count: int) -> Examples:
-    data = SimpleNamespace(cuts={"test": [SimpleNamespace(id=name) for name in REFERENCES]})
+    data = SimpleNamespace(utterances=lambda split: [SimpleNamespace(id=name) for name in REFERENCES])
     return Examples(cast(SpeechDataModule, data), "test", count, seed=0, keep_audio=True)
 
 

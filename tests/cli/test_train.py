@@ -80,10 +80,10 @@ def test_a_member_too_small_for_the_space_is_refused(call, here, arguments, expo
 
 
 def test_a_network_without_code_is_refused_before_any_data_is_read(call, here):
-    said = call("train", "experiment=librispeech_wav2vec2", "data.corpus.table=gone.tsv")
+    said = call("train", "experiment=librispeech_wav2vec2", "data.corpus.folder=gone")
     assert said.code == 1
     assert "wav2vec 2.0 layout, which so far serves to count sizes" in said.err
-    assert "gone.tsv" not in said.err
+    assert "gone" not in said.err
 
 
 def test_several_processes_train_one_network_in_one_folder(here, arguments):

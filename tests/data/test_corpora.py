@@ -77,6 +77,17 @@ def test_missing_files_and_folders_are_refused_by_their_path(tmp_path):
         FolderCorpus(str(tmp_path)).rows()
 
 
+def test_parts_of_a_test_set_keep_their_names_in_a_table(tmp_path):
+    table = write(tmp_path / "t.tsv", "audio\tsplit\ttext\n1.wav\tTest_Noisy\tone\n2.wav\teval\ttwo\n")
+    assert [row.split for row in TableCorpus(table).rows()] == ["test-noisy", "test"]
+
+
+def test_a_recording_at_the_top_of_a_folder_is_in_no_split_whatever_its_name(tmp_path):
+    for name in ("train-1", "test-1"):
+        write(tmp_path / f"{name}.wav")
+    assert {row.split for row in FolderCorpus(str(tmp_path)).rows()} == {""}
+
+
 def test_an_unknown_split_is_refused_with_its_line(tmp_path):
     table = write(tmp_path / "t.tsv", "id\tsplit\ttext\na\ttrain-clean\tone\nb\tother\ttwo\n")
     with pytest.raises(ValueError, match=r"one of train, dev, test, found 'other' \(.*t.tsv, line 3\); correct it, or"):
@@ -105,7 +116,7 @@ def test_a_folder_gives_each_recording_the_text_beside_it(tmp_path):
 def test_folders_named_by_split_are_the_splits_if_all_are(tmp_path):
     for name in ("train-clean-100/1", "dev_other/2", "test/3"):
         write(tmp_path / f"{name}.wav")
-    assert [row.split for row in FolderCorpus(str(tmp_path)).rows()] == ["dev", "test", "train"]
+    assert [row.split for row in FolderCorpus(str(tmp_path)).rows()] == ["dev-other", "test", "train"]
     write(tmp_path / "more" / "4.wav")
     assert {row.split for row in FolderCorpus(str(tmp_path)).rows()} == {""}
 
