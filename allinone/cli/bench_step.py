@@ -7,8 +7,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 
+from allinone.cli.devices import device
 from allinone.cli.tables import Column, check_format, show_json, show_table
-from allinone.report import StepBench, peak_memory
+from allinone.report.memory import peak_memory
+from allinone.report.step_bench import StepBench
 from allinone.report.step_cases import Kind
 from allinone.text import CharTokenizer, Tokenizer
 
@@ -59,11 +61,6 @@ def run(config: DictConfig) -> None:
         show_json(rows)
     else:
         show_table(COLUMNS, rows, _caption(bench, config.rounds))
-
-
-def device(name: str) -> str:
-    """The device that is meant by a name or by ``auto``."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def _caption(bench: StepBench, rounds: int) -> str:

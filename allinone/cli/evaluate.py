@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import track
 
+from allinone.cli.devices import device
 from allinone.cli.examples import Examples, show_examples
 from allinone.cli.members import members_to_list, size
 from allinone.cli.tables import NAME, PARAMETERS, RATIO, STORED, Column, check_format, show_json, show_table
@@ -51,7 +51,7 @@ def run(config: DictConfig) -> None:
     data = _data(config, task, about)
     examples = Examples(data, config.split, config.examples, config.seed, keep_audio=config.save_audio is not None)
     batches = examples.watch(_readable(data.loader(config.split)))
-    evaluations, references = evaluate(task, batches, members, _device(config.device))
+    evaluations, references = evaluate(task, batches, members, device(config.device))
     rows = [_row(task, evaluation) for evaluation in evaluations]
     sizes = [row["bytes_stored"] for row in rows]
     ends = dict.fromkeys((sizes.index(max(sizes)), sizes.index(min(sizes))))  # an ordered set
@@ -130,10 +130,6 @@ def _readable(batches: Iterable[Batch]) -> Iterable[Batch]:
     console = Console(file=sys.stderr)
     shown = track(batches, "evaluating", console=console, transient=True, disable=not console.is_terminal)
     return (batch for batch in shown if batch.ids != ("",))
-
-
-def _device(name: str) -> str:
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def _row(task: CtcTask, evaluation: Evaluation) -> dict[str, Any]:

@@ -20,6 +20,7 @@ VERBS = {
     "transcribe": "turn recordings into text with an exported member",
     "bench step": "what a training step costs, in steps of the largest network alone",
     "bench data": "how long a training waits for its data",
+    "doctor": "whether this machine is fit, and whether a training fits into it",
 }
 TAKES_FILES = ("transcribe",)  # verbs that also take plain paths after --
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from allinone.data import Batch
 from allinone.layers import LogMelSettings
 from allinone.losses import ctc_losses
 from allinone.models import Layout
 from allinone.quantization import Quantizer
 from allinone.report.interleaved import Timing, interleaved, median_ratio
+from allinone.report.noise import noise_batch
 from allinone.report.step_cases import FULL, OWN, PLAIN, QUANTISED, Kind, StepCase, step_cases
 from allinone.subnet import FULL_PRECISION, SearchSpace
 from allinone.tasks.ctc import CtcTask
@@ -121,22 +121,6 @@ class StepBench:
         if torch.device(self.device).type == "cuda":
             torch.cuda.synchronize()
 
-    def batch(self) -> Batch:
-        """Noise of equal lengths, with as many labels as people speak letters."""
-        generator = torch.Generator().manual_seed(self.seed)
-        samples = int(self.seconds * self.features.sample_rate)
-        labels = int(self.seconds * 12)
-        count = self.utterances
-        return Batch(
-            waveforms=torch.randn(count, samples, generator=generator) * 0.1,
-            lengths=torch.full((count,), samples),
-            labels=torch.randint(1, self.tokenizer.vocab_size, (count, labels), generator=generator),
-            label_lengths=torch.full((count,), labels),
-            seeds=torch.arange(count),
-            ids=tuple(map(str, range(count))),
-            texts=("",) * count,
-        ).to(self.device)
-
     def _plan(self) -> Iterator[tuple[Kind, StepCase | None]]:
         yield Kind(PLAIN), None
         for weights, front_end in ((FULL, FULL), (QUANTISED, FULL), (QUANTISED, OWN)):
@@ -167,7 +151,7 @@ class StepBench:
         return task.to(self.device).train()
 
     def _run(self, module: torch.nn.Module, case: StepCase | None) -> Step:
-        batch = self.batch()
+        batch = noise_batch(self.utterances, self.seconds, self.tokenizer.vocab_size, self.seed).to(self.device)
 
         def plain() -> None:
             with self._arithmetic():

@@ -33,7 +33,7 @@ def test_an_unknown_verb_is_refused_with_the_known_ones(call):
     said = call("trian")
     assert (said.code, said.out) == (2, "")
     assert (
-        "A verb is one of train, subnets, evaluate, export, transcribe, bench step, bench data; found 'trian'"
+        "A verb is one of train, subnets, evaluate, export, transcribe, bench step, bench data, doctor; found 'trian'"
         in said.err
     )
 

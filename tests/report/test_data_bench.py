@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from allinone.report import loading_cost
+from allinone.report.data_bench import loading_cost
 from tests.laws.examples import make_batch
 
 

@@ -6,7 +6,8 @@ import torch
 from allinone.layers import LogMelSettings
 from allinone.models import conformer_tiny
 from allinone.quantization import Lsq
-from allinone.report import StepBench, peak_memory
+from allinone.report.memory import peak_memory
+from allinone.report.step_bench import StepBench
 from allinone.report.step_cases import FULL, IN_BATCH, OWN, PLAIN, QUANTISED, SANDWICH, Kind
 from allinone.subnet import SearchSpace
 from allinone.tasks.ctc import CtcTask

@@ -1,0 +1,83 @@
+"""A whole training step as a run does it, the optimiser's part included, for measurements."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from allinone.data import Batch
+from allinone.layers import LogMelSettings, SpecAugment
+from allinone.models import Layout
+from allinone.quantization import Quantizer
+from allinone.subnet import Sampler
+from allinone.tasks.ctc import CtcTask
+from allinone.text import Tokenizer
+from allinone.training import AdamW, Objective
+from allinone.training.one_pass import Draw, assign, one_pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStep:
+    """What is trained, and how: plain values, which another process can be given.
+
+    Args:
+        layout: the network.
+        tokenizer: its labels.
+        quantizer: how weights are rounded.
+        features: how features are computed.
+        augment: masks them; None leaves it out.
+        sampler: the members, and which of them a step trains.
+        objective: weights of their losses.
+        optimizer: settings of the optimiser.
+        precision: of the arithmetic: ``32-true`` or ``bf16-mixed``.
+        recompute: whether layers are computed again in the backward pass.
+        device: where to compute.
+    """
+
+    layout: Layout
+    tokenizer: Tokenizer
+    quantizer: Quantizer
+    features: LogMelSettings
+    augment: SpecAugment | None
+    sampler: Sampler
+    objective: Objective
+    optimizer: AdamW
+    precision: str = "32-true"
+    recompute: bool = False
+    device: str = "cpu"
+
+    def task(self) -> CtcTask:
+        """The supernet, with fresh weights."""
+        return CtcTask(
+            layout=self.layout,
+            space=self.sampler.space,
+            tokenizer=self.tokenizer,
+            quantizer=self.quantizer,
+            features=self.features,
+            augment=self.augment,
+        )
+
+    def build(self, task: CtcTask) -> Callable[[Batch, int], None]:
+        """A function of a batch and its number that trains the supernet, which it puts into training mode there."""
+        task.to(self.device).train()
+        task.encoder.recompute = self.recompute
+        optimizer = self.optimizer.build(task)
+        kind = torch.device(self.device).type
+
+        def step(batch: Batch, number: int) -> None:
+            members = self.sampler.members(number, 0)
+            with torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bf16-mixed"):
+                one_pass(
+                    task,
+                    assign(batch.to(self.device), members, self.sampler.in_batch, number),
+                    self.objective,
+                    scale=1 / len(batch),
+                    backward=torch.Tensor.backward,
+                    draw=Draw(0, number, 0),
+                )
+            optimizer.step()
+            optimizer.zero_grad()
+            if kind == "cuda":
+                torch.cuda.synchronize()
+
+        return step
