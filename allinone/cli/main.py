@@ -16,10 +16,11 @@ VERBS = {
     "train": "train a supernet, or continue a run",
     "subnets": "list the members of a supernet and what they cost, before any training",
     "evaluate": "word and character error rate of every member of a trained supernet",
+    "score": "error rates of any systems' transcripts, and which differences are significant",
     "export": "write one member as a stand-alone directory",
     "transcribe": "turn recordings into text with an exported member",
 }
-TAKES_FILES = ("transcribe",)  # verbs that also take plain paths after --
+TAKES_FILES = ("transcribe", "score")  # verbs that also take plain paths after --
 
 USAGE = """allinone trains one network that contains a whole family of speech recognisers.
 
