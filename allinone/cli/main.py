@@ -16,13 +16,14 @@ VERBS = {
     "train": "train a supernet, or continue a run",
     "subnets": "list the members of a supernet and what they cost, before any training",
     "evaluate": "word and character error rate of every member of a trained supernet",
+    "score": "error rates of any systems' transcripts, and which differences are significant",
     "export": "write one member as a stand-alone directory",
     "transcribe": "turn recordings into text with an exported member",
     "bench step": "what a training step costs, in steps of the largest network alone",
     "bench data": "how long a training waits for its data",
     "doctor": "whether this machine is fit, and whether a training fits into it",
 }
-TAKES_FILES = ("transcribe",)  # verbs that also take plain paths after --
+TAKES_FILES = ("transcribe", "score")  # verbs that also take plain paths after --
 
 USAGE = """allinone trains one network that contains a whole family of speech recognisers.
 

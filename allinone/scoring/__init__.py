@@ -1,6 +1,24 @@
-"""Scoring: errors of a hypothesis against its reference, and the NIST files that other scorers read."""
+"""Scoring: errors of a hypothesis against its reference, significance, and the NIST files that other scorers read."""
 
+from allinone.scoring.alignment import edits
+from allinone.scoring.mapsswe import MatchedPairs, mapsswe
+from allinone.scoring.significance import Comparison, Pair, System, compare
 from allinone.scoring.trn import read_trn, write_trn
 from allinone.scoring.wer import ErrorCounts, character_errors, word_errors
+from allinone.scoring.words import trn_words
 
-__all__ = ["ErrorCounts", "character_errors", "read_trn", "word_errors", "write_trn"]
+__all__ = [
+    "Comparison",
+    "ErrorCounts",
+    "MatchedPairs",
+    "Pair",
+    "System",
+    "character_errors",
+    "compare",
+    "edits",
+    "mapsswe",
+    "read_trn",
+    "trn_words",
+    "word_errors",
+    "write_trn",
+]

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-import kaldialign
-
-_NOTHING = "\0"  # no word contains it
+from allinone.scoring.alignment import edits
 
 
 def marked(reference: str, hypothesis: str, width: int) -> Iterator[tuple[str, str, str]]:
@@ -20,8 +18,10 @@ def marked(reference: str, hypothesis: str, width: int) -> Iterator[tuple[str, s
         D (deleted) or I (inserted). Asterisks stand where the other text has a word and this one has none.
     """
     lines = ("", "", "")
-    for said, heard in kaldialign.align(reference.split(), hypothesis.split(), _NOTHING):
-        word = _column(said, heard)
+    said, heard = reference.split(), hypothesis.split()
+    left_said, left_heard = iter(said), iter(heard)
+    for letter in edits(said, heard):
+        word = _column("" if letter == "I" else next(left_said), "" if letter == "D" else next(left_heard), letter)
         if lines[0] and len(lines[0]) + 1 + len(word[0]) > width:
             yield _trimmed(lines)
             lines = ("", "", "")
@@ -30,14 +30,13 @@ def marked(reference: str, hypothesis: str, width: int) -> Iterator[tuple[str, s
         yield _trimmed(lines)
 
 
-def _column(said: str, heard: str) -> tuple[str, str, str]:
-    size = max(len(word) for word in (said, heard) if word != _NOTHING)
-    mark = " " if said == heard else "I" if said == _NOTHING else "D" if heard == _NOTHING else "S"
-    return _padded(said, size), _padded(heard, size), mark.ljust(size)
+def _column(said: str, heard: str, letter: str) -> tuple[str, str, str]:
+    size = max(len(said), len(heard))
+    return _padded(said, size), _padded(heard, size), letter.replace("C", " ").ljust(size)
 
 
 def _padded(word: str, size: int) -> str:
-    return "*" * size if word == _NOTHING else word.ljust(size)
+    return word.ljust(size) if word else "*" * size
 
 
 def _trimmed(lines: tuple[str, ...]) -> tuple[str, str, str]:

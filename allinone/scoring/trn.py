@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+COMMENTS = (";;", "**")  # what a comment line begins with
 _LINE = re.compile(r"^(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*$")
 
 
@@ -19,7 +20,7 @@ def write_trn(path: str | Path, utterances: Iterable[tuple[str, str]]) -> None:
         utterances: pairs of id and text, which is written in one line with single spaces.
 
     Raises:
-        ValueError: if an id is empty or twice there, or a text begins with ``;;``, which marks comments.
+        ValueError: if an id is empty or twice there, or a text begins with ``;;`` or ``**``, which mark comments.
     """
     lines, seen = [], set()
     for name, text in utterances:
@@ -30,24 +31,31 @@ def write_trn(path: str | Path, utterances: Iterable[tuple[str, str]]) -> None:
             )
         seen.add(name)
         line = f"{' '.join(text.split())} ({_written(name)})\n".lstrip()
-        if line.startswith(";;"):
+        if line.startswith(COMMENTS):
             raise ValueError(
-                f"a .trn file requires texts that do not begin with ';;' (a comment), found {text!r} of {name!r}; "
-                "normalise the text"
+                f"a .trn file requires texts that do not begin with '{line[:2]}' (a comment), "
+                f"found {text!r} of {name!r}; normalise the text"
             )
         lines.append(line)
     Path(path).write_text("".join(lines), encoding="utf-8")
 
 
 def read_trn(path: str | Path) -> list[tuple[str, str]]:
-    """Read pairs of id and text in the file's order; comment lines (``;;``) and empty ones are skipped.
+    """Read pairs of id and text in the file's order; comment lines (``;;``, ``**``) and empty ones are skipped.
 
     Raises:
-        ValueError: if a line does not end in an id in round brackets.
+        ValueError: if the file is not UTF-8, a line does not end in an id in round brackets, or an id is twice there.
     """
-    utterances = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip() or line.startswith(";;"):
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"a .trn file requires text in UTF-8, found {path} in another encoding ({error}); convert it, for instance "
+            "with iconv"
+        ) from error
+    utterances: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith(COMMENTS):
             continue
         match = _LINE.match(line)
         if match is None:
@@ -55,8 +63,14 @@ def read_trn(path: str | Path) -> list[tuple[str, str]]:
                 f"a .trn file requires lines of the form 'text (id)', found {line!r} in line {number} of {path}; "
                 "correct the line"
             )
-        utterances.append((unquote(match["id"]), match["text"]))
-    return utterances
+        name = unquote(match["id"])
+        if name in utterances:
+            raise ValueError(
+                f"a .trn file requires each id once, found a second {name!r} in line {number} of {path}; "
+                "remove one of the two lines"
+            )
+        utterances[name] = match["text"]
+    return list(utterances.items())
 
 
 def _written(name: str) -> str:

@@ -1,9 +1,10 @@
-"""Word and character errors by Levenshtein alignment (kaldialign), as counts that add up."""
+"""Word errors as sclite counts them, and character errors, as counts that add up."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import kaldialign
+
+from allinone.scoring.alignment import edits
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,23 @@ class ErrorCounts:
         )
 
 
-def _errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:
-    counts = kaldialign.edit_distance(list(reference), list(hypothesis))
-    return ErrorCounts(int(counts["sub"]), int(counts["del"]), int(counts["ins"]), len(reference))
+def count_edits(letters: str) -> ErrorCounts:
+    """Errors of one alignment, given as the letters of ``edits``."""
+    inserted = letters.count("I")
+    return ErrorCounts(letters.count("S"), letters.count("D"), inserted, len(letters) - inserted)
 
 
 def word_errors(reference: str, hypothesis: str) -> ErrorCounts:
-    """Errors between words, which white space separates. Texts are compared as they are: normalise both before."""
-    return _errors(reference.split(), hypothesis.split())
+    """Errors between words, which white space separates, by sclite's alignment.
+
+    Its weights prefer correct words to few errors, so that a rate can be a little higher than by the fewest errors.
+    Texts are compared as they are: normalise both before.
+    """
+    return count_edits(edits(reference.split(), hypothesis.split()))
 
 
 def character_errors(reference: str, hypothesis: str) -> ErrorCounts:
-    """Errors between characters; runs of white space count as one space, and those at the ends not at all."""
-    return _errors(" ".join(reference.split()), " ".join(hypothesis.split()))
+    """Fewest errors between characters; runs of white space count as one space, and those at the ends not at all."""
+    said, heard = (" ".join(text.split()) for text in (reference, hypothesis))
+    counts = kaldialign.edit_distance(said, heard)
+    return ErrorCounts(int(counts["sub"]), int(counts["del"]), int(counts["ins"]), len(said))

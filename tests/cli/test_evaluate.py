@@ -41,6 +41,17 @@ def test_the_transcription_files_give_the_rates_of_the_table(call, here, trained
         assert (row["wer"], row["cer"], row["words"]) == (words.rate, characters.rate, words.words)
 
 
+def test_scoring_the_transcription_files_gives_the_counts_of_the_table(call, here, trained):
+    rows = json.loads(
+        call("evaluate", f"checkpoint={trained.checkpoint}", "subnets=[largest,smallest]", "format=json").out
+    )
+    files = [the_run() / f"{row['name']}.trn" for row in rows]
+    said = call("score", f"reference={the_run() / 'reference.trn'}", "format=json", "--", *files)
+    keys = ("name", "wer", "substitutions", "deletions", "insertions", "words")
+    wanted = [{key: row[key] for key in keys} for row in rows]
+    assert [{key: system[key] for key in keys} for system in json.loads(said.out)["systems"]] == wanted
+
+
 def test_the_table_shows_what_the_document_says(call, here, trained):
     said = call("evaluate", f"checkpoint={trained.checkpoint}", "subnets=[smallest,3-64-8bit,2-32-4bit]")
     (results,) = json.loads((the_run() / "results.json").read_text())["members"][:1]

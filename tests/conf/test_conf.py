@@ -26,6 +26,7 @@ GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.n
 FILES = [(group, path.stem) for group in GROUPS if group != "experiment" for path in sorted((CONF / group).glob("*"))]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 ARGUMENTS = {"model", "checkpoint", "subnet", "audio", "output", "resume", "references", "split", "format", "files"}
+ARGUMENTS |= {"reference", "hypotheses", "names"}
 KINDS: dict[str, Any] = {
     "augment": (SpecAugment, type(None)),
     "data": SpeechDataModule,
@@ -98,7 +99,7 @@ def test_every_file_says_first_what_it_is(path):
 
 def test_no_group_bears_the_name_of_an_argument():
     assert not ARGUMENTS & set(GROUPS)
-    for verb in ("evaluate", "export", "transcribe"):
+    for verb in ("evaluate", "score", "export", "transcribe"):
         settings = (key for key in compose(verb) if key != "data")  # evaluate takes a corpus as train does
         assert not set(settings) & set(GROUPS)
 

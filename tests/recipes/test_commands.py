@@ -60,7 +60,7 @@ def test_the_demo_trains_evaluates_exports_and_transcribes(folder):
 
 
 def test_the_readme_shows_every_verb():
-    assert {line.split()[1] for line in LINES} >= {"train", "subnets", "evaluate", "export", "transcribe"}
+    assert {line.split()[1] for line in LINES} >= {"train", "subnets", "evaluate", "score", "export", "transcribe"}
 
 
 def test_every_line_of_the_readme_runs(folder, monkeypatch):

@@ -1,4 +1,4 @@
-"""Error counts: hand-made alignments, an independent edit distance as oracle, and sums."""
+"""Error counts: hand-made alignments, the recursive definition and another scorer as oracles, and sums."""
 
 import functools
 import random
@@ -25,7 +25,10 @@ def test_word_errors_of_known_alignments(reference, hypothesis, expected):
 
 
 def optimal_counts(reference: list[str], hypothesis: list[str]) -> set[tuple[int, int, int]]:
-    """Substitutions, deletions and insertions of every alignment with fewest errors, by the recursive definition."""
+    """Substitutions, deletions and insertions of every alignment of least weight, by the recursive definition."""
+
+    def weight(counts: tuple[int, int, int]) -> int:
+        return 4 * counts[0] + 3 * (counts[1] + counts[2])
 
     @functools.cache
     def best(rows: int, columns: int) -> frozenset[tuple[int, int, int]]:
@@ -35,8 +38,8 @@ def optimal_counts(reference: list[str], hypothesis: list[str]) -> set[tuple[int
         found = {(s + wrong, d, i) for s, d, i in best(rows - 1, columns - 1)}
         found |= {(s, d + 1, i) for s, d, i in best(rows - 1, columns)}
         found |= {(s, d, i + 1) for s, d, i in best(rows, columns - 1)}
-        fewest = min(map(sum, found))
-        return frozenset(counts for counts in found if sum(counts) == fewest)
+        least = min(map(weight, found))
+        return frozenset(counts for counts in found if weight(counts) == least)
 
     return set(best(len(reference), len(hypothesis)))
 
@@ -47,25 +50,23 @@ def random_pairs(count: int) -> list[tuple[str, str]]:
     return [(" ".join(chance.choices("abcde", k=m)), " ".join(chance.choices("abcde", k=n))) for m, n in lengths]
 
 
-def test_kinds_of_errors_equal_an_independent_scorer():
-    unambiguous = 0
+def test_kinds_of_errors_are_those_of_an_alignment_of_least_weight():
     for reference, hypothesis in random_pairs(200):
         counts = word_errors(reference, hypothesis)
-        found = (counts.substitutions, counts.deletions, counts.insertions)
-        optimal = optimal_counts(reference.split(), hypothesis.split())
-        assert found in optimal
+        assert (counts.substitutions, counts.deletions, counts.insertions) in optimal_counts(
+            reference.split(), hypothesis.split()
+        )
         assert counts.words == len(reference.split())
-        if len(optimal) == 1:  # several best alignments may count different kinds
-            unambiguous += 1
-            other = jiwer.process_words(reference, hypothesis)
-            assert found == (other.substitutions, other.deletions, other.insertions)
-    assert unambiguous > 50
 
 
-def test_rates_equal_an_independent_scorer():
-    for reference, hypothesis in random_pairs(50):
-        assert word_errors(reference, hypothesis).rate == pytest.approx(100 * jiwer.wer(reference, hypothesis))
+def test_characters_and_mostly_words_have_the_fewest_errors_that_an_independent_scorer_finds():
+    equal = 0
+    for reference, hypothesis in random_pairs(200):
         assert character_errors(reference, hypothesis).rate == pytest.approx(100 * jiwer.cer(reference, hypothesis))
+        rate, fewest = word_errors(reference, hypothesis).rate, 100 * jiwer.wer(reference, hypothesis)
+        assert rate > fewest - 1e-9
+        equal += rate < fewest + 1e-9
+    assert 150 < equal < 200  # more correct words may cost more errors: sclite's weights
 
 
 def test_the_rate_of_a_sum_weighs_utterances_by_their_words():
