@@ -8,7 +8,9 @@ from typing import Any
 import lightning
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from allinone.cli.processes import is_first
@@ -71,7 +73,8 @@ def run(config: DictConfig) -> None:
             "experiment": HydraConfig.get().runtime.choices.get("experiment"),
         },
     )
-    trainer = fit(module, data, settings, folder, start[0] if start else None, data.start.consumed)
+    resume_from = start[0] if start else None
+    trainer = fit(module, data, settings, folder, resume_from, data.start.consumed, _logger(config, folder))
     if trainer.received_sigterm or trainer.global_step < settings.max_steps:
         if trainer.is_global_zero:
             steps = trainer.global_step, settings.max_steps
@@ -133,6 +136,22 @@ def _initialise(task: CtcTask, source: str | None) -> None:
         take_over_weights(task, read_artefact(Path(source)).weights, source)
     elif source is not None:
         take_over_checkpoint(task, Path(source))
+
+
+def _logger(config: DictConfig, folder: Path) -> Logger | None:
+    """The logger that was asked for besides the run folder's own."""
+    if config.logger is None:
+        return None
+    try:
+        return instantiate(config.logger, save_dir=str(folder))
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, ImportError):
+            raise
+        name = str(HydraConfig.get().runtime.choices.get("logger"))
+        raise ValueError(
+            f"logger={name} requires a package that is not installed, found: {error.__cause__}. "
+            f"Install it (pip install {name}), or leave logger out."
+        ) from error
 
 
 def _continue(data: SpeechDataModule, path: Path, checkpoint: dict[str, Any]) -> None:

@@ -72,6 +72,7 @@ def fit(
     folder: Path,
     resume_from: Path | None = None,
     consumed: int = 0,
+    logger: Logger | None = None,
 ) -> lightning.Trainer:
     """Trains to the end.
 
@@ -82,6 +83,7 @@ def fit(
         folder: of the run: checkpoints and logs go below it.
         resume_from: checkpoint to continue from.
         consumed: batches consumed before it.
+        logger: takes all metrics too, besides the CSV and TensorBoard files of the folder.
     """
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     module.task.encoder.recompute = settings.activation_checkpointing
@@ -97,6 +99,7 @@ def fit(
     loggers: list[Logger] = [
         CSVLogger(folder, name="logs", version=version),
         TensorBoardLogger(folder, name="tensorboard", version=version),
+        *([] if logger is None else [logger]),
     ]
     batches = settings.max_steps * settings.accumulate
     trainer = lightning.Trainer(

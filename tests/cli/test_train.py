@@ -86,6 +86,21 @@ def test_a_network_without_code_is_refused_before_any_data_is_read(call, here):
     assert "gone" not in said.err
 
 
+def test_another_logger_gets_all_metrics(call, here, arguments):
+    settings = ("+logger._target_=lightning.pytorch.loggers.CSVLogger", "+logger.name=mine")
+    assert call(*arguments, *settings).code == 0
+    own, mine = ((the_run() / name).rglob("metrics.csv") for name in ("logs", "mine"))
+    assert next(mine).read_text() == next(own).read_text()
+
+
+def test_a_logger_that_is_not_installed_is_told_with_the_command(call, here, arguments, monkeypatch):
+    monkeypatch.setattr("lightning.pytorch.loggers.wandb._WANDB_AVAILABLE", False)
+    said = call(*arguments, "logger=wandb")
+    assert said.code == 1
+    assert "logger=wandb requires a package that is not installed" in said.err
+    assert "pip install wandb" in said.err
+
+
 def test_several_processes_train_one_network_in_one_folder(here, arguments):
     command = [sys.executable, "-m", "allinone", *arguments, "trainer.devices=2", "seed=3", "-m"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})

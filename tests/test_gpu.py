@@ -1,0 +1,81 @@
+"""What a GPU must do as the processor does. `pytest -m gpu` runs these checks alone."""
+
+import csv
+import math
+
+import pytest
+import torch
+
+from allinone.subnet import SubnetConfig
+from allinone.tasks.evaluation import evaluate
+from allinone.training import Objective
+from allinone.training.one_pass import Draw, assign, one_pass, touch_all
+from tests.cli.conftest import TRAIN, call, corpus, here  # noqa: F401 - fixtures
+from tests.laws.examples import make_batch, make_task
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device; none was found"),
+]
+SMALLEST, SHALLOW = SubnetConfig.parse("2-12-4bit"), SubnetConfig.parse("2-24-8bit")
+
+
+@pytest.fixture(autouse=True)
+def exact(monkeypatch):
+    """Full single precision in convolutions and products."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+
+
+def gradients(device, in_batch, autocast=False):
+    task, batch = make_task(bits=(4, 8)).train().to(device), make_batch((0.9, 0.8, 0.7, 0.65)).to(device)
+    assignment = assign(batch, [task.space.largest, SMALLEST, SHALLOW], in_batch, step=0)
+    with torch.autocast(device, torch.bfloat16, enabled=autocast):
+        losses = one_pass(task, assignment, Objective(), scale=0.25, backward=torch.Tensor.backward, draw=Draw(0, 0, 0))
+    touch_all(task.parameters()).backward()
+    found = {name: parameter.grad.cpu() for name, parameter in task.named_parameters()}
+    return {name: float(loss) for name, loss in losses.items()}, found
+
+
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_losses_and_gradients_are_those_of_the_processor(in_batch):
+    (losses, found), (expected_losses, expected) = gradients("cuda", in_batch), gradients("cpu", in_batch)
+    assert losses == pytest.approx(expected_losses, rel=1e-4)
+    for name, gradient in expected.items():
+        scale = max(float(gradient.abs().max()), 1e-3)
+        assert float((found[name] - gradient).abs().max()) < 0.01 * scale, name
+
+
+def test_bf16_gives_about_the_same_losses_and_directions():
+    (losses, found), (expected_losses, expected) = gradients("cuda", False, autocast=True), gradients("cpu", False)
+    assert losses == pytest.approx(expected_losses, rel=0.03)
+    one, other = (torch.cat([part[name].flatten() for name in expected]) for part in (found, expected))
+    assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.9
+
+
+def test_hypotheses_are_those_of_the_processor():
+    task, batch = make_task(bits=(4, 8)).eval(), make_batch((0.9, 0.8, 0.7, 0.65))
+    members = [task.space.largest, SMALLEST]
+    on_gpu, _ = evaluate(task, [batch], members, "cuda")
+    on_cpu, _ = evaluate(task.cpu(), [batch], members, "cpu")
+    assert [found.hypotheses for found in on_gpu] == [expected.hypotheses for expected in on_cpu]
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_a_run_is_trained_stopped_resumed_and_evaluated(call, here, corpus, precision):  # noqa: F811 - fixtures
+    arguments = [
+        *(value for value in TRAIN if "accelerator" not in value and "max_steps" not in value),
+        "trainer.accelerator=gpu",
+        f"trainer.precision={precision}",
+        f"data.corpus.table={corpus}",
+        "sampler=in_batch",
+        "sampler.num_random=1",
+    ]
+    assert call(*arguments, "trainer.max_steps=6").code == 0
+    (metrics,) = here.rglob("metrics.csv")
+    losses = [float(row[key]) for row in csv.DictReader(metrics.open()) for key in row if "loss" in key and row[key]]
+    assert losses
+    assert all(map(math.isfinite, losses))
+    (model,) = here.rglob("model.ckpt")
+    said = call("evaluate", f"checkpoint={model}", "split=dev", "device=cuda", "format=json")
+    assert said.code == 0
