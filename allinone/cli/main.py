@@ -18,6 +18,7 @@ VERBS = {
     "evaluate": "word and character error rate of every member of a trained supernet",
     "export": "write one member as a stand-alone directory",
     "transcribe": "turn recordings into text with an exported member",
+    "texts": "write the normalised transcripts of a corpus, to train an n-gram on",
 }
 TAKES_FILES = ("transcribe",)  # verbs that also take plain paths after --
 

@@ -183,6 +183,12 @@ class FolderCorpus:
         return rows
 
 
+def check_split(name: str) -> None:
+    """Raises ValueError unless a part of a corpus has this name."""
+    if name not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}; found {name!r}. Choose one of these.")
+
+
 def _malformed(number: int, name: str, detail: str) -> Row:
     """A line of a table that cannot be understood."""
     return Row(name or f"line {number}", "", "", problem=(MALFORMED, f"line {number} {detail}"))

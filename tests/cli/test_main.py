@@ -32,7 +32,7 @@ def test_every_verb_shows_its_configuration(call, here, verb):
 def test_an_unknown_verb_is_refused_with_the_known_ones(call):
     said = call("trian")
     assert (said.code, said.out) == (2, "")
-    assert "A verb is one of train, subnets, evaluate, export, transcribe; found 'trian'" in said.err
+    assert "A verb is one of train, subnets, evaluate, export, transcribe, texts; found 'trian'" in said.err
 
 
 def test_only_transcribe_takes_paths_after_two_dashes(call):
