@@ -19,7 +19,8 @@ from allinone.cli.examples import Examples, show_examples
 from allinone.cli.members import members_to_list, size
 from allinone.cli.tables import NAME, PARAMETERS, RATIO, STORED, Column, check_format, show_json, show_table
 from allinone.data import Batch, SpeechDataModule
-from allinone.data.rows import SPLITS
+from allinone.data.rows import check_split
+from allinone.decoding import Decoder
 from allinone.scoring import write_trn
 from allinone.subnet import SubnetConfig
 from allinone.tasks.ctc import CtcTask
@@ -46,12 +47,14 @@ def run(config: DictConfig) -> None:
     check_format(config.format)
     _check(config)
     folder = Path(HydraConfig.get().runtime.output_dir)
+    decoder: Decoder = instantiate(config.decoder)
     task, about = load_task(Path(config.checkpoint))
+    decode = decoder.build(task.tokenizer)
     members = _members(config, task)
     data = _data(config, task, about)
     examples = Examples(data, config.split, config.examples, config.seed, keep_audio=config.save_audio is not None)
     batches = examples.watch(_readable(data.loader(config.split)))
-    evaluations, references = evaluate(task, batches, members, device(config.device))
+    evaluations, references = evaluate(task, batches, members, decode=decode, device=device(config.device))
     rows = [_row(task, evaluation) for evaluation in evaluations]
     sizes = [row["bytes_stored"] for row in rows]
     ends = dict.fromkeys((sizes.index(max(sizes)), sizes.index(min(sizes))))  # an ordered set
@@ -61,6 +64,7 @@ def run(config: DictConfig) -> None:
         "corpus": data.corpus.name,
         "split": config.split,
         "utterances": len(references),
+        "decoder": {"kind": type(decoder).__name__, **vars(decoder)},
         "members": rows,
         "examples": shown,
     }
@@ -78,11 +82,7 @@ def run(config: DictConfig) -> None:
 
 
 def _check(config: DictConfig) -> None:
-    if config.split.partition("-")[0] not in SPLITS:
-        raise ValueError(
-            f"split must be one of {', '.join(SPLITS)} or a part of one, such as test-other; found {config.split!r}. "
-            "Choose one of these."
-        )
+    check_split(config.split)
     if config.examples < 0 or (config.save_audio is not None and not config.examples):
         raise ValueError(
             f"save_audio requires a number of examples; found examples={config.examples}. Add examples=3, for instance."

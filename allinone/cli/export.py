@@ -6,6 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from allinone.decoding import Greedy
 from allinone.export import Manifest, write_artefact
 from allinone.subnet import SubnetConfig
 from allinone.training.start import load_task
@@ -38,11 +39,13 @@ def run(config: DictConfig) -> None:
 
 
 def _rates(path: Path, member: SubnetConfig) -> dict[str, dict[str, float]]:
-    """The member's error rates in percent by split, from the results of an evaluation."""
+    """The member's error rates in percent by split, from the results of an evaluation; how, if not greedily."""
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
         row = {row["name"]: row for row in results["members"]}[member.name]
-        return {results["split"]: {"wer": row["wer"], "cer": row["cer"]}}
+        kind = results["decoder"]["kind"]
+        split = results["split"] if kind == Greedy.__name__ else f"{results['split']} (decoded by {kind})"
+        return {split: {"wer": row["wer"], "cer": row["cer"]}}
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(
             f"results requires the results.json of an `allinone evaluate` that has {member.name}; found {path}, where "

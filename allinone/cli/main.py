@@ -19,6 +19,7 @@ VERBS = {
     "score": "error rates of any systems' transcripts, and which differences are significant",
     "export": "write one member as a stand-alone directory",
     "transcribe": "turn recordings into text with an exported member",
+    "texts": "write the normalised transcripts of a corpus, to train an n-gram on",
     "bench step": "what a training step costs, in steps of the largest network alone",
     "bench data": "how long a training waits for its data",
     "doctor": "whether this machine is fit, and whether a training fits into it",

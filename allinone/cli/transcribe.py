@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
 from allinone.cli.tables import check_format, console, show_json
@@ -56,7 +57,7 @@ def run(config: DictConfig, files: Sequence[str] = ()) -> None:
     if not audio:
         raise ValueError("Transcribing requires recordings; found none. Add audio=FILE, or paths after --.")
     references = None if config.references is None else _references(Path(config.references))
-    recogniser = load(config.model)
+    recogniser = load(config.model, decoder=instantiate(config.decoder))
     transcripts = []
     for path in audio:
         transcript = _transcript(recogniser, path, references)

@@ -53,6 +53,15 @@ class Row:
     segment: Segment | None = None
 
 
+def check_split(name: str) -> None:
+    """Raises ValueError unless a split, or a named part of one, may have this name."""
+    if name.partition("-")[0] not in SPLITS:
+        raise ValueError(
+            f"split must be one of {', '.join(SPLITS)} or a part of one, such as test-other; found {name!r}. "
+            "Choose one of these."
+        )
+
+
 def split_name(name: str) -> str:
     """The split that a name stands for: ``train`` for train-clean-100, ``dev`` for valid, ``test-other`` for itself.
 

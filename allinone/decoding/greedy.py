@@ -1,7 +1,25 @@
 """Greedy CTC decoding: the best label of every frame, repetitions merged, blanks removed."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+from allinone.decoding.decoder import Decode
+from allinone.text import Tokenizer
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """The text of the single best path; what training watches."""
+
+    def build(self, tokenizer: Tokenizer) -> Decode:
+        """The decoder for these labels."""
+
+        def decode(log_probs: Tensor, lengths: Tensor) -> list[str]:
+            return [tokenizer.decode(labels) for labels in ctc_greedy(log_probs, lengths)]
+
+        return decode
 
 
 def ctc_greedy(log_probs: Tensor, lengths: Tensor, blank: int = 0) -> list[list[int]]:

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from allinone.decoding import ctc_greedy
+from allinone.decoding import Decoder, Greedy
 from allinone.export.artefact import Artefact, read_artefact
 from allinone.export.audio import blocks, mono, open_audio, resample, resampling_ratio, windows
 from allinone.export.manifest import Manifest
 
 LONGEST_SECONDS = 20.0
+GREEDY = Greedy()
 _SEARCH = 0.4  # share of a full window that is searched for a pause
 _PAUSE_SECONDS = 0.2
 _BATCH_WINDOWS = 4
@@ -28,15 +29,19 @@ class Recogniser:
 
     Args:
         artefact: the exported member.
+        decoder: how outputs become text; each window is a sentence of its own to an n-gram.
         longest_seconds: length of the longest window, at least 1.
     """
 
-    def __init__(self, artefact: Artefact, *, longest_seconds: float = LONGEST_SECONDS) -> None:
+    def __init__(
+        self, artefact: Artefact, *, decoder: Decoder = GREEDY, longest_seconds: float = LONGEST_SECONDS
+    ) -> None:
         if not longest_seconds >= 1:
             raise ValueError(
                 f"Windows must be at least 1 second long; found longest_seconds={longest_seconds}. Name a longer one."
             )
         self._artefact = artefact
+        self._decode = decoder.build(artefact.tokenizer)
         self._longest_seconds = longest_seconds
 
     @property
@@ -103,14 +108,17 @@ class Recogniser:
         waveforms = nn.utils.rnn.pad_sequence(batch, batch_first=True).to(device)
         lengths = torch.tensor([len(samples) for samples in batch], device=device)
         output = self.network(waveforms, lengths)
-        labels = ctc_greedy(output.log_probs, output.lengths)
-        return [self._artefact.tokenizer.decode(utterance) for utterance in labels]
+        return self._decode(output.log_probs, output.lengths)
 
 
-def load(folder: str | os.PathLike[str]) -> Recogniser:
+def load(folder: str | os.PathLike[str], *, decoder: Decoder = GREEDY) -> Recogniser:
     """Loads a member that was exported, after checking the hash of every file; nothing is ever unpickled.
 
+    Args:
+        folder: what `allinone export` wrote.
+        decoder: how outputs become text, such as :class:`allinone.decoding.NgramBeam`.
+
     Raises:
-        ValueError: if the folder is no exported member, or is damaged.
+        ValueError: if the folder is no exported member, or is damaged; if the decoder lacks something.
     """
-    return Recogniser(read_artefact(Path(folder)))
+    return Recogniser(read_artefact(Path(folder)), decoder=decoder)

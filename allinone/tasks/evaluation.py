@@ -1,4 +1,4 @@
-"""Evaluation: the errors of several members on the same recordings, decoded greedily."""
+"""Evaluation: the errors of several members on the same recordings."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from allinone.data.batch import Batch
-from allinone.decoding import ctc_greedy
+from allinone.decoding import Decode
 from allinone.scoring import ErrorCounts, character_errors, word_errors
 from allinone.subnet import SubnetConfig
 from allinone.tasks.ctc import CtcTask, Shared
@@ -28,25 +28,31 @@ class Evaluation:
     characters: ErrorCounts = field(default_factory=ErrorCounts)
     texts: dict[str, str] = field(default_factory=dict)
 
-    def add(self, task: CtcTask, shared: Shared, batch: Batch) -> None:
+    def add(self, task: CtcTask, shared: Shared, batch: Batch, decode: Decode) -> None:
         """Recognises one batch more.
 
         Args:
             task: the supernet.
             shared: what its members share of the batch.
             batch: ids and reference texts.
+            decode: from log probabilities to texts.
         """
         output = task.recognise(shared, self.member)
-        labels = ctc_greedy(output.log_probs, output.lengths)
-        for name, reference, ids in zip(batch.ids, batch.texts, labels, strict=True):
-            text = self.texts[name] = task.tokenizer.decode(ids)
+        texts = decode(output.log_probs, output.lengths)
+        for name, reference, text in zip(batch.ids, batch.texts, texts, strict=True):
+            self.texts[name] = text
             self.words += word_errors(reference, text)
             self.characters += character_errors(reference, text)
 
 
 @torch.inference_mode()
 def evaluate(
-    task: CtcTask, batches: Iterable[Batch], members: Sequence[SubnetConfig], device: torch.device | str = "cpu"
+    task: CtcTask,
+    batches: Iterable[Batch],
+    members: Sequence[SubnetConfig],
+    *,
+    decode: Decode,
+    device: torch.device | str = "cpu",
 ) -> tuple[list[Evaluation], dict[str, str]]:
     """Recognises every batch as every member; what members share is computed once for a batch.
 
@@ -54,6 +60,7 @@ def evaluate(
         task: the supernet; it is put into evaluation mode on the device.
         batches: the recordings and their texts.
         members: whom to evaluate.
+        decode: from log probabilities to texts, the same for all members.
         device: where to compute.
 
     Returns:
@@ -67,5 +74,5 @@ def evaluate(
         batch = batch.to(device)
         shared = task.shared(batch.waveforms, batch.lengths)
         for evaluation in evaluations:
-            evaluation.add(task, shared, batch)
+            evaluation.add(task, shared, batch, decode)
     return evaluations, references

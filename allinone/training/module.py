@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from allinone.data.batch import Batch
+from allinone.decoding import Greedy
 from allinone.scoring import ErrorCounts
 from allinone.subnet import Sampler, SubnetConfig
 from allinone.tasks.ctc import CtcTask
@@ -136,8 +137,9 @@ class OnePassModule(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Counts the word and character errors of the watched members, decoded greedily."""
         shared = self.task.shared(batch.waveforms, batch.lengths)
+        decode = Greedy().build(self.task.tokenizer)
         for evaluation in self.evaluations:
-            evaluation.add(self.task, shared, batch)
+            evaluation.add(self.task, shared, batch, decode)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the error rates."""

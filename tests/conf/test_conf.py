@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from allinone.cli.main import TAKES_FILES, VERBS, split_verb
 from allinone.data import SpeechDataModule
+from allinone.decoding import Beam, Greedy, NgramBeam
 from allinone.layers import LogMelSettings, SpecAugment
 from allinone.models import ConformerLayout, Wav2Vec2Layout
 from allinone.quantization import AbsMax, Lsq
@@ -31,6 +32,7 @@ ARGUMENTS |= {"reference", "hypotheses", "names"}
 KINDS: dict[str, Any] = {
     "augment": (SpecAugment, type(None)),
     "data": SpeechDataModule,
+    "decoder": (Greedy, Beam, NgramBeam),
     "features": LogMelSettings,
     "network": (ConformerLayout, Wav2Vec2Layout),
     "objective": Objective,
@@ -39,7 +41,14 @@ KINDS: dict[str, Any] = {
     "space": SearchSpace,
     "trainer": FitSettings,
 }
-USERS_OWN = {"corpus.table": "lines.tsv", "corpus.folder": "speech"}  # what a data file leaves to the user
+USERS_OWN = {  # what a file leaves to the user
+    "data.corpus.table": "lines.tsv",
+    "data.corpus.folder": "speech",
+    "decoder.ngram": "words.arpa",
+}
+
+
+TRAINING_GROUPS = [group for group in GROUPS if group not in ("experiment", "decoder")]
 
 
 def compose(verb: str, *overrides: str) -> DictConfig:
@@ -48,12 +57,11 @@ def compose(verb: str, *overrides: str) -> DictConfig:
 
 
 def check_part(config: DictConfig, group: str) -> None:
-    """Instantiates one part of a training as the command does, and looks at what came out."""
+    """Instantiates one part as the command does, and looks at what came out."""
+    for key in OmegaConf.missing_keys(config):
+        if key in USERS_OWN:
+            OmegaConf.update(config, key, USERS_OWN[key])
     settings = config[group]
-    if group == "data":
-        for key, value in USERS_OWN.items():
-            if OmegaConf.is_missing(settings.corpus, key.removeprefix("corpus.")):
-                OmegaConf.update(settings, key, value)
     if group == "logger":  # its package need not be installed
         assert settings is None or issubclass(get_class(settings._target_), Logger)
         return
@@ -75,15 +83,16 @@ def small(settings: DictConfig) -> dict[str, int]:
 
 @pytest.mark.parametrize(("group", "name"), FILES, ids=lambda value: value)
 def test_every_file_gives_its_part(group, name):
-    check_part(compose("train", f"{group}={name}"), group)
+    verbs = ("evaluate", "transcribe") if group == "decoder" else ("train",)
+    for verb in verbs:
+        check_part(compose(verb, f"{group}={name}"), group)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_gives_all_its_parts(experiment):
     config = compose("train", f"experiment={experiment}")
-    for group in GROUPS:
-        if group != "experiment":
-            check_part(config, group)
+    for group in TRAINING_GROUPS:
+        check_part(config, group)
     assert compose("subnets", f"experiment={experiment}").network == config.network
 
 
@@ -104,7 +113,7 @@ def test_every_file_says_first_what_it_is(path):
 def test_no_group_bears_the_name_of_an_argument():
     assert not ARGUMENTS & set(GROUPS)
     for verb in ("evaluate", "score", "export", "transcribe"):
-        settings = (key for key in compose(verb) if key != "data")  # evaluate takes a corpus as train does
+        settings = (key for key in compose(verb) if key not in ("data", "decoder"))  # these are parts there, too
         assert not set(settings) & set(GROUPS)
 
 
@@ -135,6 +144,8 @@ def test_every_documented_command_has_a_known_verb_and_known_settings(command):
     if "--" in overrides:
         assert verb in TAKES_FILES
         overrides = overrides[: overrides.index("--")]
+    if "-m" in overrides:
+        overrides = [override.split(",")[0] for override in overrides]  # the first value stands for all
     left_open = {f"{group}=..." for group in GROUPS}
     compose(
         verb.replace(" ", "_"),

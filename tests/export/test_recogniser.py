@@ -10,9 +10,10 @@ import pytest
 import soundfile
 import torch
 
-from allinone.decoding import ctc_greedy
+from allinone.decoding import Decode, ctc_greedy
 from allinone.export import Recogniser, load, read_artefact
 from allinone.export.audio import windows
+from allinone.text import Tokenizer
 from tests.export.families import write
 
 RATE = 16_000
@@ -50,6 +51,19 @@ def test_a_recogniser_decodes_what_its_network_says(recogniser):
     text = "".join(recogniser.tokens[label] for label in labels)
     assert text.strip()
     assert recogniser.transcribe(samples, RATE) == " ".join(text.split())
+
+
+def test_a_recogniser_decodes_as_is_asked(folder):
+    asked = []
+
+    class SameForAll:
+        def build(self, tokenizer: Tokenizer) -> Decode:
+            asked.append(tokenizer)
+            return lambda log_probs, lengths: ["so  it ", "is"][: len(lengths)]
+
+    other = load(folder, decoder=SameForAll())
+    assert other.transcribe(sound(1.0), RATE) == "so it"
+    assert [tokenizer.tokens for tokenizer in asked] == [other.tokens]
 
 
 def test_the_form_of_the_waveform_does_not_matter(recogniser):

@@ -2,13 +2,14 @@
 
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from allinone.cli.main import main
+from allinone.cli.main import VERBS, main
 from allinone.data import write_synthetic_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -60,16 +61,18 @@ def test_the_demo_trains_evaluates_exports_and_transcribes(folder):
 
 
 def test_the_readme_shows_every_verb():
-    assert {line.split()[1] for line in LINES} >= {"train", "subnets", "evaluate", "score", "export", "transcribe"}
+    assert {line.split()[1] for line in LINES} >= {verb.split()[0] for verb in VERBS}
 
 
 def test_every_line_of_the_readme_runs(folder, monkeypatch):
     monkeypatch.chdir(folder)
     for line in LINES:
         arguments = shlex.split(line)[1:]
-        if arguments[0] == "train":
+        if "decoder=" in line and find_spec("flashlight") is None:
+            continue  # it has no wheel for this Python
+        if arguments[0] in ("train", "texts"):
             corpus = [] if "data=table" in arguments else ["data=table", "data.corpus.table=my/lines.tsv"]
-            arguments += [*corpus, *SMALL]
+            arguments += [*corpus, *(SMALL if arguments[0] == "train" else ())]
         if "tokenizer=sentencepiece" in arguments:
             arguments.append("tokenizer.vocab_size=12")
         assert main(arguments) == 0, line

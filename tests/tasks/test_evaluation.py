@@ -3,6 +3,7 @@
 import torch
 
 from allinone.data.batch import collate
+from allinone.decoding import Greedy
 from allinone.layers import LogMelSettings
 from allinone.models import conformer_tiny
 from allinone.quantization import Lsq, PerChannel
@@ -36,20 +37,28 @@ def test_what_members_share_is_computed_once_for_a_batch(monkeypatch):
     task, calls = make_task(), []
     shared = task.shared
     monkeypatch.setattr(task, "shared", lambda *arguments: calls.append(1) or shared(*arguments))
-    evaluate(task, make_batches(), list(task.space.uniform_members()))
+    evaluate(task, make_batches(), list(task.space.uniform_members()), decode=Greedy().build(task.tokenizer))
     assert len(calls) == 2
 
 
 def test_each_member_is_scored_on_what_it_heard_alone():
     task = make_task()
     members = [task.space.smallest, task.space.largest]
-    together, references = evaluate(task.train(), make_batches(), members)
+    decode = Greedy().build(task.tokenizer)
+    together, references = evaluate(task.train(), make_batches(), members, decode=decode)
     assert not task.training
     assert references == {"0-long": "a b", "0-short": "b", "1-long": "a b", "1-short": "b"}
     for member, evaluation in zip(members, together, strict=True):
-        (alone,), _ = evaluate(task, make_batches(), [member])
+        (alone,), _ = evaluate(task, make_batches(), [member], decode=decode)
         assert alone == evaluation
         assert evaluation.member == member
         assert evaluation.words.words == 6
         errors = sum(word_errors(references[name], text).errors for name, text in evaluation.texts.items())
         assert evaluation.words.errors == errors
+
+
+def test_every_member_is_decoded_as_is_asked():
+    task = make_task()
+    evaluations, _ = evaluate(task, make_batches(), [task.space.largest], decode=lambda probs, lengths: ["a b"] * 2)
+    assert set(evaluations[0].texts.values()) == {"a b"}
+    assert (evaluations[0].words.errors, evaluations[0].words.words) == (2, 6)
