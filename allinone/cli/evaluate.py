@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -149,8 +148,6 @@ def _row(task: CtcTask, evaluation: Evaluation) -> dict[str, Any]:
 
 def _write_transcripts(folder: Path, references: dict[str, str], evaluations: list[Evaluation]) -> None:
     """Transcription files of NIST: the reference and what each member heard."""
-    names = {name: re.sub(r"[()\s]", "_", name) for name in sorted(references)}  # what a .trn file's ids may hold
-    write_trn(folder / "reference.trn", ((safe, references[name]) for name, safe in names.items()))
+    write_trn(folder / "reference.trn", sorted(references.items()))
     for evaluation in evaluations:
-        texts = ((safe, evaluation.texts[name]) for name, safe in names.items())
-        write_trn(folder / f"{evaluation.member.name}.trn", texts)
+        write_trn(folder / f"{evaluation.member.name}.trn", sorted(evaluation.texts.items()))

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 def run(config: DictConfig, files: Sequence[str] = ()) -> None:
-    """Prints the systems and every two of them compared."""
+    """Prints the systems and the pairs of them that are compared."""
     check_format(config.format)
     for key, kind in NUMBERS.items():
         if not isinstance(config[key], kind) or config[key] < 0:
@@ -53,7 +53,14 @@ def run(config: DictConfig, files: Sequence[str] = ()) -> None:
             "Every word heard in an utterance without reference words counts as inserted: %s.", listed(silent)
         )
     hypotheses = {name: _read(path, config.case_sensitive) for name, path in zip(names, paths, strict=True)}
-    comparison = compare(references, hypotheses, alpha=config.alpha, samples=config.samples, seed=config.seed)
+    comparison = compare(
+        references,
+        hypotheses,
+        against=config.against,
+        alpha=config.alpha,
+        samples=config.samples,
+        seed=config.seed,
+    )
     if config.format == "json":
         show_json(_document(comparison, len(references), config))
     else:

@@ -18,6 +18,7 @@ from allinone.cli.run_folder import CHECKPOINTS, FINISHED
 from allinone.data import SpeechDataModule
 from allinone.export.artefact import read_artefact
 from allinone.models import Layout
+from allinone.report.machine import code, machine
 from allinone.subnet import SearchSpace
 from allinone.tasks.ctc import CtcTask
 from allinone.tasks.description import restore
@@ -171,10 +172,10 @@ def _finish(folder: Path, module: OnePassModule, trainer: lightning.Trainer) -> 
     checkpoints = folder / CHECKPOINTS
     best = checkpoints / BEST
     write_model(best if best.exists() else step_checkpoints(checkpoints)[0], checkpoints / MODEL)
-    cost = module.ledger.summary()
+    cost = {**module.ledger.summary(), "machine": machine()}
     (folder / "cost.json").write_text(json.dumps(cost, indent=1))
     scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("dev/")}
-    results = {"steps": trainer.global_step, "scores": scores, "data_hash": module.origin["data_hash"]}
+    results = {"steps": trainer.global_step, "scores": scores, "data_hash": module.origin["data_hash"], "code": code()}
     (folder / FINISHED).write_text(json.dumps(results, indent=1))
     if cost["single_runs"]:
         logger.info("This run cost %.2f single runs (%.0f s of training).", cost["single_runs"], cost["seconds"])

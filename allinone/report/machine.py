@@ -4,7 +4,9 @@ Nothing here imports more of this package, nor torchaudio: where versions do not
 """
 
 import os
+import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +35,33 @@ class Finding:
     topic: str
     fit: Literal["yes", "partly", "no"]
     says: str
+
+
+def machine() -> str:
+    """This machine in a few words: its GPUs, or else its processor and how many cores of it may be used."""
+    if torch.cuda.is_available():
+        return ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.machine()}, {cores()} cores"
+
+
+def code() -> str:
+    """The version of this package, with the commit if it runs from a checkout."""
+    known, checkout = f"allinone {_version('allinone')}", Path(__file__).parents[2]
+    if not (checkout / ".git").exists():  # installed, perhaps into an environment inside of another repository
+        return known
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty"]
+    try:
+        return f"{known} at {subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()}"
+    except (OSError, subprocess.CalledProcessError):
+        return known
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def examine(folders: list[Path], device: str) -> Iterator[Finding]:
@@ -91,12 +120,11 @@ def _disk(folder: Path) -> Finding:
 
 
 def _processors() -> Finding:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = torch.get_num_threads()
-    says = f"{cores} cores, {threads} threads for the computation"
-    if threads > cores:
+    count, threads = cores(), torch.get_num_threads()
+    says = f"{count} cores, {threads} threads for the computation"
+    if threads > count:
         return Finding(
-            "processors", "partly", f"{says}; more threads than cores are slower: set OMP_NUM_THREADS={cores}."
+            "processors", "partly", f"{says}; more threads than cores are slower: set OMP_NUM_THREADS={count}."
         )
     return Finding("processors", "yes", f"{says}.")
 

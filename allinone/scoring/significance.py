@@ -58,29 +58,37 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All systems, and every two of them, in the order given."""
+    """All systems in the order given, and the pairs of them that were compared."""
 
     systems: tuple[System, ...]
     pairs: tuple[Pair, ...]
 
 
 def compare(
-    references: Words, hypotheses: Mapping[str, Words], *, alpha: float = 0.05, samples: int = 10_000, seed: int = 0
+    references: Words,
+    hypotheses: Mapping[str, Words],
+    *,
+    against: str | None = None,
+    alpha: float = 0.05,
+    samples: int = 10_000,
+    seed: int = 0,
 ) -> Comparison:
-    """Scores systems and compares every two of them.
+    """Scores systems and compares every two of them, or each with one.
 
     Args:
         references: the words that were said in each utterance.
         hypotheses: for each system, by its name, the words that it heard in each utterance.
+        against: the second of every pair: each of the others is compared with it, and Holm's correction is for these
+            pairs alone; None compares every two.
         alpha: level of the tests; the intervals have the confidence ``1 - alpha``.
         samples: of the bootstrap.
         seed: of the bootstrap.
 
     Raises:
-        ValueError: if alpha is not between 0 and 1, nothing was said at all, there is no system, the utterances of
-            a system are not those of the references, or the samples are too few.
+        ValueError: if alpha is not between 0 and 1, nothing was said at all, there is no system or not the one to
+            compare with, the utterances of a system are not those of the references, or the samples are too few.
     """
-    _check(references, hypotheses, alpha)
+    _check(references, hypotheses, alpha, against)
     aligned = [[edits(said, heard[name]) for name, said in references.items()] for heard in hypotheses.values()]
     counts = [[count_edits(letters) for letters in system] for system in aligned]
     rates = resampled_rates(counts, samples, seed)
@@ -89,6 +97,9 @@ def compare(
         for name, of_utterances, row in zip(hypotheses, counts, rates, strict=True)
     )
     indices = list(combinations(range(len(systems)), 2))
+    if against is not None:
+        base = list(hypotheses).index(against)
+        indices = [(index, base) for index in range(len(systems)) if index != base]
     tests = [mapsswe(aligned[first], aligned[second]) for first, second in indices]
     corrected = holm([test.p for test in tests])
     pairs = []
@@ -111,11 +122,15 @@ def compare(
     return Comparison(systems, tuple(pairs))
 
 
-def _check(references: Words, hypotheses: Mapping[str, Words], alpha: float) -> None:
+def _check(references: Words, hypotheses: Mapping[str, Words], alpha: float, against: str | None) -> None:
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1; found {alpha}. Take 0.05, for instance.")
     if not hypotheses:
         raise ValueError("Scoring requires hypotheses; found none. Give those of one system or more.")
+    if against is not None and against not in hypotheses:
+        raise ValueError(
+            f"against requires one of the systems, {', '.join(hypotheses)}; found {against!r}. Choose one of these."
+        )
     if not any(references.values()):
         raise ValueError(
             f"Scoring requires references with words; found {len(references)} utterances and not one word. "

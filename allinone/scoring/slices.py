@@ -5,13 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import kaldialign
-
+from allinone.scoring.alignment import edits
 from allinone.scoring.wer import ErrorCounts, word_errors
 
 Slices = dict[str, dict[str, ErrorCounts]]  # what divides -> name of the slice -> errors in words
-
-_NOTHING = "\0"  # no word contains it
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,7 @@ def _counted(bounds: Sequence[int]) -> list[str]:
 
 def _by_word(said: str, heard: str) -> Iterator[tuple[str, ErrorCounts]]:
     """Each word that was said, and whether it was substituted or deleted."""
-    for word, instead in kaldialign.align(said.split(), heard.split(), _NOTHING):
-        if word != _NOTHING:
-            deleted = instead == _NOTHING
-            yield word, ErrorCounts(int(not deleted and word != instead), int(deleted), 0, 1)
+    words = said.split()
+    letters = edits(words, heard.split()).replace("I", "")
+    for word, letter in zip(words, letters, strict=True):
+        yield word, ErrorCounts(int(letter == "S"), int(letter == "D"), 0, 1)

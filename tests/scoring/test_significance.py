@@ -43,6 +43,17 @@ def test_the_numbers_of_a_pair_are_those_of_its_parts():
         assert (abs(pair.difference) > pair.detectable) == (pair.verdict != SAME)
 
 
+def test_all_may_be_compared_with_one_and_are_corrected_for_these_pairs_alone():
+    said, heard = make_systems()
+    pairs = compare(said, heard, against="nearly", samples=100).pairs
+    assert [(pair.first, pair.second) for pair in pairs] == [("good", "nearly"), ("bad", "nearly")]
+    assert [pair.p_holm for pair in pairs] == holm([pair.test.p for pair in pairs])
+    assert pairs[0].difference < 0 < pairs[1].difference
+    assert [pair.verdict_holm for pair in pairs] == [SAME, "nearly"]
+    with pytest.raises(ValueError, match="against requires one of the systems, good, nearly, bad; found 'best'"):
+        compare(said, heard, against="best", samples=100)
+
+
 def test_the_verdict_names_the_better_system_or_none():
     said, heard = make_systems()
     verdicts = {(pair.first, pair.second): pair.verdict_holm for pair in compare(said, heard, samples=100).pairs}
