@@ -42,7 +42,7 @@ class Evaluated:
         except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(
                 "A report requires the run folder of an `allinone evaluate`, with results.json and a .trn file for "
-                f"each member; found {folder}, where these are missing or unreadable ({type(error).__name__}: {error}). "
+                f"each member; found {folder}, where these are missing or unreadable ({error!r}). "
                 "Name the folder that evaluate said its results are in."
             ) from error
         return cls(folder, results, references, hypotheses)
