@@ -77,6 +77,11 @@ class OnePassModule(lightning.LightningModule):
 
         return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor)}
 
+    def on_fit_start(self) -> None:
+        """Lets the ledger wait for a GPU: its work is counted where it is done, not where it is asked for."""
+        if self.device.type == "cuda":
+            self.ledger.synchronise = torch.cuda.synchronize
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One batch; every ``accumulate`` batches one step of the optimiser."""
         step = batch_idx
