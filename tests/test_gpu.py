@@ -29,9 +29,11 @@ def exact(monkeypatch):
 
 def gradients(device, in_batch, autocast=False):
     task, batch = make_task(bits=(4, 8)).train().to(device), make_batch((0.9, 0.8, 0.7, 0.65)).to(device)
-    assignment = assign(batch, [task.space.largest, SMALLEST, SHALLOW], in_batch, step=0)
+    plan = assign(batch, [task.space.largest, SMALLEST, SHALLOW], in_batch, step=0)
     with torch.autocast(device, torch.bfloat16, enabled=autocast):
-        losses = one_pass(task, assignment, Objective(), scale=0.25, backward=torch.Tensor.backward, draw=Draw(0, 0, 0))
+        losses = one_pass(
+            task, batch, plan, Objective(), scale=0.25, backward=torch.Tensor.backward, draw=Draw(0, 0, 0)
+        )
     touch_all(task.parameters()).backward()
     found = {name: parameter.grad.cpu() for name, parameter in task.named_parameters()}
     return {name: float(loss) for name, loss in losses.items()}, found

@@ -65,26 +65,26 @@ class Batch:
             texts=tuple(self.texts[index] for index in indices),
         )
 
-    def split(self, parts: int) -> list["Batch"]:
-        """Parts of about equal total duration, a pure function of the lengths; each trimmed to its own longest.
+    def parts(self, count: int) -> list[tuple[int, ...]]:
+        """Indices of parts of about equal total duration, a pure function of the lengths.
 
-        The longest utterance goes first, always to the part that holds least so far (Graham's rule). The result has
-        fewer parts than asked for when there are fewer utterances.
+        The longest utterance goes first, always to the part that holds least so far (Graham's rule). There are fewer
+        parts than asked for when there are fewer utterances.
 
         Raises:
-            ValueError: if ``parts`` is below 1.
+            ValueError: if ``count`` is below 1.
         """
-        if parts < 1:
-            raise ValueError(f"Batch.split requires at least 1 part, found {parts}; ask for 1 or more")
-        parts = min(parts, len(self))
+        if count < 1:
+            raise ValueError(f"Batch.parts requires at least 1 part, found {count}; ask for 1 or more")
+        count = min(count, len(self))
         lengths = self.lengths.tolist()
-        members: list[list[int]] = [[] for _ in range(parts)]
-        totals = [0] * parts
+        members: list[list[int]] = [[] for _ in range(count)]
+        totals = [0] * count
         for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
-            part = min(range(parts), key=lambda part: (totals[part], len(members[part]), part))
+            part = min(range(count), key=lambda part: (totals[part], len(members[part]), part))
             members[part].append(index)
             totals[part] += lengths[index]
-        return [self.select(sorted(indices)) for indices in members]
+        return [tuple(sorted(indices)) for indices in members]
 
 
 def collate(

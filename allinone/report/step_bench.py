@@ -168,6 +168,7 @@ class StepBench:
             with self._arithmetic():
                 one_pass(
                     module,
+                    batch,
                     assign(batch, case.members, case.in_batch, step=0),
                     objective,
                     scale=1 / len(batch),

@@ -66,10 +66,12 @@ class TrainingStep:
 
         def step(batch: Batch, number: int) -> None:
             members = self.sampler.members(number, 0)
+            batch = batch.to(self.device)
             with torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bf16-mixed"):
                 one_pass(
                     task,
-                    assign(batch.to(self.device), members, self.sampler.in_batch, number),
+                    batch,
+                    assign(batch, members, self.sampler.in_batch, number),
                     self.objective,
                     scale=1 / len(batch),
                     backward=torch.Tensor.backward,

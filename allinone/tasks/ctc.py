@@ -1,6 +1,6 @@
 """Recognition by CTC: the supernet that is trained, and the plain network that is exported."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,7 +14,7 @@ from allinone.models.elastic_encoder import ElasticEncoder
 from allinone.models.inventory import FEATURE_FRAMES
 from allinone.quantization import Quantised, Quantizer
 from allinone.subnet import Cost, SearchSpace, SubnetConfig, TensorSpec
-from allinone.tasks.network import CtcNetwork, CtcOutput, build_network
+from allinone.tasks.network import CtcNetwork, CtcOutput, build_network, select_rows
 from allinone.text import Tokenizer
 
 
@@ -29,6 +29,10 @@ class Shared:
 
     x: Tensor
     lengths: Tensor
+
+    def select(self, rows: Sequence[int]) -> "Shared":
+        """That of some utterances, padded to the longest of them."""
+        return Shared(*select_rows(self.x, self.lengths, rows))
 
 
 class CtcTask(nn.Module):

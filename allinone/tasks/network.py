@@ -1,7 +1,9 @@
 """The plain CTC network: what an exported member is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from allinone.layers import LogMel, LogMelSettings
@@ -21,6 +23,17 @@ class CtcOutput:
 
     log_probs: Tensor
     lengths: Tensor
+
+    def select(self, rows: Sequence[int]) -> "CtcOutput":
+        """That of some utterances, padded to the longest of them."""
+        return CtcOutput(*select_rows(self.log_probs, self.lengths, rows))
+
+
+def select_rows(x: Tensor, lengths: Tensor, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Some utterances of ``(batch, time, ...)`` with lengths ``(batch,)``, cut to the longest of them."""
+    index = torch.as_tensor(list(rows), device=lengths.device)
+    lengths = lengths[index]
+    return x[index, : int(lengths.max())], lengths
 
 
 class CtcNetwork(nn.Module):

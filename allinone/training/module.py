@@ -90,6 +90,7 @@ class OnePassModule(lightning.LightningModule):
         with self._unsynchronised():
             losses = one_pass(
                 self.task,
+                batch,
                 assign(batch, members, self.sampler.in_batch, step),
                 self.objective,
                 scale=self._scale(len(batch)),

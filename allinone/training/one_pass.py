@@ -2,15 +2,16 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from allinone.data.batch import Batch
+from allinone.data.batch import SAMPLE_RATE, Batch
 from allinone.subnet import SubnetConfig
-from allinone.tasks.ctc import CtcTask
+from allinone.tasks.ctc import CtcTask, Shared
 from allinone.tasks.network import CtcOutput
 from allinone.training.objective import Objective
 
@@ -43,24 +44,36 @@ class Draw:
         torch.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def assign(
-    batch: Batch, members: Sequence[SubnetConfig], in_batch: bool, step: int
-) -> list[tuple[Batch, list[SubnetConfig]]]:
+@dataclass(frozen=True)
+class Part:
+    """Utterances of a batch, and who trains on them.
+
+    Args:
+        rows: indices of the utterances.
+        members: the largest first, if it is among them.
+    """
+
+    rows: tuple[int, ...]
+    members: tuple[SubnetConfig, ...]
+
+
+def assign(batch: Batch, members: Sequence[SubnetConfig], in_batch: bool, step: int) -> list[Part]:
     """Which members train on which part of a batch.
 
     In-batch, the parts take turns from step to step, so that no member always gets the longest utterance; a batch with
     fewer utterances than members leaves out the last members, which are random ones.
     """
     if not in_batch:
-        return [(batch, list(members))]
+        return [Part(tuple(range(len(batch))), tuple(members))]
     members = members[: len(batch)]
-    parts = batch.split(len(members))
-    return [(parts[(index + step) % len(parts)], [member]) for index, member in enumerate(members)]
+    parts = batch.parts(len(members))
+    return [Part(parts[(index + step) % len(parts)], (member,)) for index, member in enumerate(members)]
 
 
 def one_pass(
     task: CtcTask,
-    assignment: Sequence[tuple[Batch, list[SubnetConfig]]],
+    batch: Batch,
+    plan: Sequence[Part],
     objective: Objective,
     *,
     scale: float,
@@ -70,39 +83,41 @@ def one_pass(
 ) -> dict[str, Tensor]:
     """Adds the gradients of all members of a step.
 
-    Only one member's graph is alive at a time. What the members share is computed once; each member's backward pass
-    ends at its output, and one more pass carries the sum on through it.
+    Only one member's graph is alive at a time. What the members share is computed once for the whole batch; each
+    member's backward pass ends at its output, and one more pass carries the sum on through it. The teacher hears all
+    that it has not heard as a member in one pass, too: a few large products cost less than many small ones.
 
     Args:
         task: the supernet.
-        assignment: as :func:`assign` gives it; the step's first member is its largest, and the teacher.
+        batch: the utterances.
+        plan: as :func:`assign` gives it; the step's first member is its largest, and the teacher.
         objective: Eq. 2 or 4.
         scale: factor of the sum of all utterances' losses, such as 1 / utterances.
         backward: accumulates gradients, without synchronising them.
         draw: what dropout depends on.
-        begin: told what is being worked on.
+        begin: told what is being worked on: ``shared``, ``teacher`` or a member.
 
     Returns:
         For each member, its mean loss per utterance of its part, detached.
     """
-    largest = assignment[0][1][0]  # of the members of this step: a lone one has no teacher
+    largest = plan[0].members[0]  # of the members of this step: a lone one has no teacher
+    begin("shared", batch.seconds)
+    draw.fix("shared")
+    shared = task.shared(batch.waveforms, batch.lengths, batch.seeds)
+    leaf = replace(shared, x=shared.x.detach().requires_grad_(shared.x.requires_grad))
+    lessons = _lessons(task, batch, leaf, plan, objective, draw, begin)
     report: dict[str, Tensor] = {}
-    for place, (batch, members) in enumerate(assignment):
-        begin("shared", batch.seconds)
-        draw.fix(f"{place}/shared")
-        shared = task.shared(batch.waveforms, batch.lengths, batch.seeds)
-        leaf = type(shared)(shared.x.detach().requires_grad_(shared.x.requires_grad), shared.lengths)
-        teacher: CtcOutput | None = None
-        for member in members:
+    for place, part in enumerate(plan):
+        heard, own = (
+            (batch, leaf) if len(part.rows) == len(batch) else (batch.select(part.rows), leaf.select(part.rows))
+        )
+        teacher = lessons.get(place)
+        for member in part.members:
             weights = objective.weights(member, largest)
-            begin(member.name, batch.seconds)
-            if weights.distillation and teacher is None:
-                with torch.no_grad():
-                    draw.fix(f"{place}/teacher")
-                    teacher = task.recognise(leaf, largest)
+            begin(member.name, heard.seconds)
             draw.fix(f"{place}/{member.name}")
-            output = task.recognise(leaf, member)
-            losses = task.losses(output, batch.labels, batch.label_lengths)
+            output = task.recognise(own, member)
+            losses = task.losses(output, heard.labels, heard.label_lengths)
             loss = weights.loss * losses.sum()
             if weights.distillation:
                 assert teacher is not None
@@ -111,10 +126,38 @@ def one_pass(
             report[member.name] = losses.detach().mean()
             if member == largest:
                 teacher = CtcOutput(output.log_probs.detach(), output.lengths)
-        begin("shared", 0.0)
-        if leaf.x.grad is not None:
-            shared.x.backward(leaf.x.grad)  # not `backward`: the gradient is scaled already
+    begin("shared", 0.0)
+    if leaf.x.grad is not None:
+        shared.x.backward(leaf.x.grad)  # not `backward`: the gradient is scaled already
     return report
+
+
+@torch.no_grad()
+def _lessons(
+    task: CtcTask,
+    batch: Batch,
+    shared: Shared,
+    plan: Sequence[Part],
+    objective: Objective,
+    draw: Draw,
+    begin: Stopwatch,
+) -> dict[int, CtcOutput]:
+    """What the largest member says to each part that others learn from and that it does not train on itself."""
+    largest = plan[0].members[0]
+    taught = {
+        place: part.rows
+        for place, part in enumerate(plan)
+        if largest not in part.members
+        and any(objective.weights(member, largest).distillation for member in part.members)
+    }
+    if not taught:
+        return {}
+    rows = [row for of_part in taught.values() for row in of_part]
+    begin("teacher", sum(batch.lengths[rows].tolist()) / SAMPLE_RATE)
+    draw.fix("teacher")
+    said = task.recognise(shared.select(rows), largest)
+    ends = list(accumulate(map(len, taught.values()), initial=0))
+    return {place: said.select(range(*ends[index : index + 2])) for index, place in enumerate(taught)}
 
 
 def touch_all(parameters: Iterator[Tensor]) -> Tensor:

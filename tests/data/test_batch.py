@@ -32,7 +32,7 @@ def test_collating_pads_with_zeros_and_keeps_true_lengths():
 @pytest.mark.parametrize("parts", [1, 2, 3, 4])
 def test_parts_hold_every_utterance_once_and_unchanged(parts):
     batch = make(5, 9, 3, 7, 7)
-    divided = batch.split(parts)
+    divided = [batch.select(rows) for rows in batch.parts(parts)]
     assert len(divided) == parts
     assert sorted(name for part in divided for name in part.ids) == sorted(batch.ids)
     for part in divided:
@@ -51,18 +51,18 @@ def test_parts_last_about_equally_long():
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(500, 2000, (40,), generator=generator).tolist()
     for parts in (2, 3, 4):
-        totals = [int(part.lengths.sum()) for part in make(*lengths).split(parts)]
+        batch = make(*lengths)
+        totals = [int(batch.lengths[list(rows)].sum()) for rows in batch.parts(parts)]
         assert max(totals) - min(totals) <= min(lengths)  # the bound of longest-first assignment
 
 
 def test_splitting_twice_gives_the_same_parts():
-    first, second = make(5, 9, 3, 7, 7).split(3), make(5, 9, 3, 7, 7).split(3)
-    assert [part.ids for part in first] == [part.ids for part in second]
+    assert make(5, 9, 3, 7, 7).parts(3) == make(5, 9, 3, 7, 7).parts(3)
 
 
 def test_fewer_utterances_than_parts_give_fewer_parts_and_none_is_empty():
-    assert [len(part) for part in make(5, 9).split(4)] == [1, 1]
-    assert [len(part) for part in make(4, 4, 4).split(3)] == [1, 1, 1]
+    assert [len(part) for part in make(5, 9).parts(4)] == [1, 1]
+    assert [len(part) for part in make(4, 4, 4).parts(3)] == [1, 1, 1]
 
 
 def test_moving_keeps_every_field():
@@ -74,4 +74,4 @@ def test_moving_keeps_every_field():
 
 def test_less_than_one_part_is_refused():
     with pytest.raises(ValueError, match=r"requires at least 1 part, found 0; ask for 1 or more"):
-        make(5).split(0)
+        make(5).parts(0)

@@ -12,7 +12,7 @@ from allinone.tasks.ctc import CtcTask
 from allinone.tasks.evaluation import evaluate
 from allinone.text import CharTokenizer
 from allinone.training import AdamW, CosineDecay, Objective
-from allinone.training.one_pass import Draw, one_pass
+from allinone.training.one_pass import Draw, assign, one_pass
 
 STEPS = 220
 LEARNT = 20.0  # per cent of characters; whoever always says nothing has 100
@@ -38,9 +38,9 @@ def test_the_tiny_supernet_learns_the_synthetic_corpus(tmp_path):
     for step, batch in zip(range(STEPS), data.train_dataloader(), strict=False):
         for group, rate in zip(optimizer.param_groups, (5e-3, 5e-3, 1e-3), strict=True):
             group["lr"] = rate * schedule.factor(step, STEPS)
-        assignment = [(batch, list(sampler.members(step, 0)))]
+        plan = assign(batch, sampler.members(step, 0), in_batch=False, step=step)
         scale, draw = 1 / len(batch), Draw(0, step, 0)
-        one_pass(task, assignment, Objective(), scale=scale, backward=torch.Tensor.backward, draw=draw)
+        one_pass(task, batch, plan, Objective(), scale=scale, backward=torch.Tensor.backward, draw=draw)
         torch.nn.utils.clip_grad_norm_(task.parameters(), 5.0)
         optimizer.step()
         optimizer.zero_grad()

@@ -10,7 +10,7 @@ from allinone.subnet import SubnetConfig
 from allinone.tasks import CtcNetwork
 from allinone.tasks.ctc import CtcTask
 from allinone.training import AdamW, Objective
-from allinone.training.one_pass import Draw, one_pass
+from allinone.training.one_pass import Draw, assign, one_pass
 from tests.laws.examples import ALL_BITS, dense, make_batch, make_task, mixed_member, perturb
 
 KINDS = [
@@ -61,7 +61,8 @@ def test_extracted_subnet_equals_elastic_subnet_after_training(kind):
         batch = make_batch(seed=step)
         members = [task.space.largest, MEMBERS[step], mixed_member()]
         draw = Draw(0, step, 0)
-        one_pass(task, [(batch, members)], Objective(), scale=1 / 3, backward=torch.Tensor.backward, draw=draw)
+        plan = assign(batch, members, in_batch=False, step=0)
+        one_pass(task, batch, plan, Objective(), scale=1 / 3, backward=torch.Tensor.backward, draw=draw)
         optimizer.step()
         optimizer.zero_grad()
     for member in MEMBERS:

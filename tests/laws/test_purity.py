@@ -5,7 +5,7 @@ import torch
 
 from allinone.layers import SpecAugment
 from allinone.training import Objective
-from allinone.training.one_pass import Draw, one_pass
+from allinone.training.one_pass import Draw, assign, one_pass
 from tests.laws.examples import make_batch, make_task, mixed_member, perturb
 
 
@@ -47,7 +47,8 @@ def test_the_gradients_of_a_step_do_not_depend_on_what_was_run_before_it():
     def gradients(step):
         task.zero_grad()
         draw = Draw(0, step, 0)
-        one_pass(task, [(batch, members)], Objective(), scale=1.0, backward=torch.Tensor.backward, draw=draw)
+        plan = assign(batch, members, in_batch=False, step=0)
+        one_pass(task, batch, plan, Objective(), scale=1.0, backward=torch.Tensor.backward, draw=draw)
         gradients = [parameter.grad for parameter in task.parameters()]
         return [torch.zeros(()) if gradient is None else gradient.clone() for gradient in gradients]
 

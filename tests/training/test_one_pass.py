@@ -5,7 +5,7 @@ import torch
 
 from allinone.subnet import FixedSampler, SubnetConfig
 from allinone.training import Objective, Weights
-from allinone.training.one_pass import Draw, assign, one_pass, touch_all
+from allinone.training.one_pass import Draw, Part, assign, one_pass, touch_all
 from tests.laws.examples import make_batch, make_task
 
 SMALLEST, MIDDLE, SHALLOW = (SubnetConfig.parse(name) for name in ("2-12-4bit", "3-12-4bit", "2-24-8bit"))
@@ -16,20 +16,20 @@ OBJECTIVES = [
 ]
 
 
-def step(task, assignment, objective, scale=1.0):
-    one_pass(task, assignment, objective, scale=scale, backward=torch.Tensor.backward, draw=Draw(0, 0, 0))
+def step(task, batch, plan, objective, scale=1.0):
+    one_pass(task, batch, plan, objective, scale=scale, backward=torch.Tensor.backward, draw=Draw(0, 0, 0))
     touch_all(task.parameters()).backward()
     return [parameter.grad for parameter in task.parameters()]
 
 
-def naive(task, assignment, objective, scale=1.0):
+def naive(task, batch, plan, objective, scale=1.0):
     """Eq. 4 with everything in one graph; each member runs alone, its front end too."""
     largest, loss = task.space.largest, torch.zeros(())
-    for batch, members in assignment:
-        teacher = task(batch.waveforms, batch.lengths, largest)
+    for part, members in ((batch.select(part.rows), part.members) for part in plan):
+        teacher = task(part.waveforms, part.lengths, largest)
         for member in members:
-            output = task(batch.waveforms, batch.lengths, member)
-            own = task.losses(output, batch.labels, batch.label_lengths).sum()
+            output = task(part.waveforms, part.lengths, member)
+            own = task.losses(output, part.labels, part.label_lengths).sum()
             if member == largest:
                 loss = loss + own
                 continue
@@ -42,9 +42,9 @@ def naive(task, assignment, objective, scale=1.0):
 @pytest.mark.parametrize("front_end_bits", [None, 8, 32])
 def test_a_step_gives_the_gradient_of_the_equation(objective, front_end_bits):
     task, batch = make_task(bits=(4, 8), front_end_bits=front_end_bits).train(), make_batch()
-    assignment = [(batch, [task.space.largest, SMALLEST, MIDDLE, SHALLOW])]
+    plan = assign(batch, [task.space.largest, SMALLEST, MIDDLE, SHALLOW], in_batch=False, step=0)
     for found, expected in zip(
-        step(task, assignment, objective, 0.25), naive(task, assignment, objective, 0.25), strict=True
+        step(task, batch, plan, objective, 0.25), naive(task, batch, plan, objective, 0.25), strict=True
     ):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
@@ -52,9 +52,11 @@ def test_a_step_gives_the_gradient_of_the_equation(objective, front_end_bits):
 def test_a_step_in_parts_gives_the_gradient_of_the_equation_on_the_parts():
     task, batch = make_task(bits=(4, 8)).train(), make_batch((0.9, 0.8, 0.7, 0.65, 0.5))
     members = [task.space.largest, SMALLEST, MIDDLE]
-    assignment = assign(batch, members, in_batch=True, step=1)
-    assert sorted(name for part, _ in assignment for name in part.ids) == sorted(batch.ids)
-    for found, expected in zip(step(task, assignment, Objective()), naive(task, assignment, Objective()), strict=True):
+    plan = assign(batch, members, in_batch=True, step=1)
+    assert sorted(row for part in plan for row in part.rows) == list(range(len(batch)))
+    for found, expected in zip(
+        step(task, batch, plan, Objective()), naive(task, batch, plan, Objective()), strict=True
+    ):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -63,24 +65,24 @@ def test_the_parts_take_turns():
     members = [task.space.largest, SMALLEST, MIDDLE]
     seen = {member: set() for member in members}
     for number in range(3):
-        for part, (member,) in assign(batch, members, in_batch=True, step=number):
-            seen[member].add(part.ids)
+        for part in assign(batch, members, in_batch=True, step=number):
+            seen[part.members[0]].add(part.rows)
     assert all(len(parts) == 3 for parts in seen.values())
 
 
 def test_a_batch_smaller_than_the_members_drops_the_last_which_are_random():
     task, batch = make_task(bits=(4, 8)), make_batch((0.9, 0.8))
     members = [task.space.largest, SMALLEST, MIDDLE, SHALLOW]
-    assignment = assign(batch, members, in_batch=True, step=0)
-    assert [member for _, (member,) in assignment] == [task.space.largest, SMALLEST]
-    assert assign(batch, members, in_batch=False, step=0) == [(batch, members)]
+    plan = assign(batch, members, in_batch=True, step=0)
+    assert [part.members for part in plan] == [(task.space.largest,), (SMALLEST,)]
+    assert assign(batch, members, in_batch=False, step=0) == [Part((0, 1), tuple(members))]
 
 
 def test_a_lone_member_learns_from_the_transcripts_alone():
     """A stand-alone twin has no teacher, and its loss its full weight."""
     task, batch = make_task(bits=(4, 8)).train(), make_batch()
     members = FixedSampler(task.space, SMALLEST.name).members(0, 0)
-    found = step(task, assign(batch, members, in_batch=False, step=0), Objective())
+    found = step(task, batch, assign(batch, members, in_batch=False, step=0), Objective())
     output = task(batch.waveforms, batch.lengths, SMALLEST)
     loss = task.losses(output, batch.labels, batch.label_lengths).sum()
     expected = torch.autograd.grad(loss, list(task.parameters()), allow_unused=True, materialize_grads=True)
