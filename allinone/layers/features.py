@@ -63,8 +63,9 @@ class LogMel(nn.Module):
         """
         window, hop = self.settings.window, self.settings.hop
         waveforms = nn.functional.pad(waveforms, (0, max(0, window - waveforms.shape[1])))
-        power = torch.fft.rfft(waveforms.unfold(1, window, hop) * self.window).abs().square()
-        features = (power @ self.filters).clamp(min=1e-8).log()
+        with torch.autocast(waveforms.device.type, enabled=False):  # powers do not fit into sixteen bits
+            power = torch.fft.rfft(waveforms.unfold(1, window, hop) * self.window).abs().square()
+            features = (power @ self.filters).clamp(min=1e-8).log()
         lengths = (1 + torch.div(lengths - window, hop, rounding_mode="floor")).clamp(min=0)
         padding = padding_mask(lengths, features.shape[1])[..., None]
         mean = features.masked_fill(padding, 0).sum(1, keepdim=True) / lengths.clamp(min=1)[:, None, None]

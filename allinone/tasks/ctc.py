@@ -92,7 +92,7 @@ class CtcTask(nn.Module):
         if not self.encoder.shares_front_end:
             x, lengths = self.encoder.embed(x, lengths, subnet)
         encoded = self.encoder.encode(x, lengths, subnet)
-        return CtcOutput(self.head(encoded).log_softmax(-1), lengths)
+        return CtcOutput(self.head(encoded).log_softmax(-1, torch.float32), lengths)
 
     def forward(self, waveforms: Tensor, lengths: Tensor, subnet: SubnetConfig) -> CtcOutput:
         """Recognises as one member: ``(batch, samples)`` and ``(batch,)`` to :class:`CtcOutput`."""

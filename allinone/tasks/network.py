@@ -17,7 +17,7 @@ class CtcOutput:
     """What a CTC network says.
 
     Args:
-        log_probs: ``(batch, time, vocab)``; blank is label 0.
+        log_probs: ``(batch, time, vocab)`` in float32, in mixed precision too; blank is label 0.
         lengths: valid frames, ``(batch,)``.
     """
 
@@ -57,7 +57,7 @@ class CtcNetwork(nn.Module):
             lengths: valid samples, ``(batch,)``.
         """
         encoded, lengths = self.encoder(*self.features(waveforms, lengths))
-        return CtcOutput(self.head(encoded).log_softmax(-1), lengths)
+        return CtcOutput(self.head(encoded).log_softmax(-1, torch.float32), lengths)
 
 
 def build_network(layout: Layout, features: LogMelSettings, tokenizer: Tokenizer, subnet: SubnetConfig) -> CtcNetwork:

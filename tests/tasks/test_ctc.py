@@ -66,3 +66,23 @@ def test_a_space_that_does_not_fit_the_network_is_refused():
         build(SearchSpace((2,), (48,)))
     with pytest.raises(ValueError, match=r"takes 80 feature bands; found features of 40. Make them equal"):
         build(features=LogMelSettings(bands=40))
+
+
+def test_mixed_precision_multiplies_in_sixteen_bits_and_keeps_features_and_losses_in_32():
+    task, batch = make_task(bits=(4, 8)).train(), make_batch()
+    layers, seen = task.encoder.layers, []
+    for name, module in layers.named_modules():
+        if name.endswith("attention.query"):
+            module.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        shared = task.shared(1000 * batch.waveforms, batch.lengths)
+        features, _ = task.features(1000 * batch.waveforms, batch.lengths)
+        output = task.recognise(shared, task.space.largest)
+        losses = task.losses(output, batch.labels, batch.label_lengths)
+    losses.sum().backward()
+    assert seen == [torch.bfloat16] * len(layers)
+    assert torch.equal(features, task.features(1000 * batch.waveforms, batch.lengths)[0])
+    assert output.log_probs.dtype == losses.dtype == torch.float32
+    assert {parameter.grad.dtype for parameter in task.parameters() if parameter.grad is not None} == {torch.float32}
+    exact = task(1000 * batch.waveforms, batch.lengths, task.space.largest).log_probs
+    assert 0 < (output.log_probs - exact).abs().max() < 0.1
