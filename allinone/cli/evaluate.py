@@ -16,6 +16,7 @@ from rich.progress import track
 from allinone.cli.devices import device
 from allinone.cli.examples import Examples, show_examples
 from allinone.cli.members import members_to_list, size
+from allinone.cli.slices import show_slices, slice_rates
 from allinone.cli.tables import NAME, PARAMETERS, RATIO, STORED, Column, check_format, show_json, show_table
 from allinone.data import Batch, SpeechDataModule
 from allinone.data.rows import check_split
@@ -54,7 +55,8 @@ def run(config: DictConfig) -> None:
     examples = Examples(data, config.split, config.examples, config.seed, keep_audio=config.save_audio is not None)
     batches = examples.watch(_readable(data.loader(config.split)))
     evaluations, references = evaluate(task, batches, members, decode=decode, device=device(config.device))
-    rows = [_row(task, evaluation) for evaluation in evaluations]
+    slices = slice_rates(data, config.split, instantiate(config.slicing), references, evaluations)
+    rows = [_row(task, evaluation) | {"slices": rates} for evaluation, rates in zip(evaluations, slices, strict=True)]
     sizes = [row["bytes_stored"] for row in rows]
     ends = dict.fromkeys((sizes.index(max(sizes)), sizes.index(min(sizes))))  # an ordered set
     shown = examples.rows(references, [evaluations[index] for index in ends])
@@ -76,6 +78,8 @@ def run(config: DictConfig) -> None:
     else:
         words = f"{rows[0]['words']:,} words of {len(references):,} utterances"
         show_table(COLUMNS, rows, f"{words} ({data.corpus.name}, {config.split})")
+        if config.slices:
+            show_slices(rows)
         show_examples(shown)
     logger.info("Results and transcripts are in %s.", folder)
 

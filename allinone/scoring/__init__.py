@@ -3,6 +3,7 @@
 from allinone.scoring.alignment import edits
 from allinone.scoring.mapsswe import MatchedPairs, mapsswe
 from allinone.scoring.significance import Comparison, Pair, System, compare
+from allinone.scoring.slices import Slicing, Utterance
 from allinone.scoring.trn import read_trn, write_trn
 from allinone.scoring.wer import ErrorCounts, character_errors, word_errors
 from allinone.scoring.words import trn_words
@@ -12,7 +13,9 @@ __all__ = [
     "ErrorCounts",
     "MatchedPairs",
     "Pair",
+    "Slicing",
     "System",
+    "Utterance",
     "character_errors",
     "compare",
     "edits",

@@ -86,6 +86,27 @@ def test_the_same_seed_chooses_the_same_examples(call, here, trained):
     assert outputs[0] == outputs[1] != outputs[2]
 
 
+def test_every_member_has_rates_by_speaker_length_and_rarity(call, here, trained, corpus):
+    header, *lines = corpus.read_text().splitlines()
+    spoken = [f"{header}\tspeaker", *(f"{line}\t{'ab'[number % 2]}" for number, line in enumerate(lines))]
+    table = corpus.with_name("speakers.tsv")
+    table.write_text("\n".join(spoken) + "\n")
+    arguments = ["subnets=[largest,smallest]", "slices=true", "slicing.seconds=[1]", "slicing.seen=[1,1000]"]
+    arguments += ["data=table", f"data.corpus.table={table}"]
+    said = call("evaluate", f"checkpoint={trained.checkpoint}", *arguments)
+    assert said.code == 0
+    rows = json.loads((the_run() / "results.json").read_text())["members"]
+    for row in rows:
+        assert list(row["slices"]) == ["speaker", "seconds", "seen"]
+        for kind, slices in row["slices"].items():  # each divides all words
+            wrong = row["substitutions"] + row["deletions"] + (row["insertions"] if kind != "seen" else 0)
+            assert sum(slice["words"] for slice in slices.values()) == row["words"]
+            assert round(sum(slice["words"] * slice["wer"] / 100 for slice in slices.values())) == wrong
+    (line,) = (line.split() for line in said.out.splitlines() if line.startswith(" speaker a "))
+    slices = [row["slices"]["speaker"]["a"] for row in rows]
+    assert line == ["speaker", "a", str(slices[0]["words"]), *(f"{slice['wer']:.1f}" for slice in slices)]
+
+
 def test_settings_of_the_corpus_can_be_changed(call, here, trained):
     assert call("evaluate", f"checkpoint={trained.checkpoint}", "subnets=largest", "data.cache=other").code == 0
     assert any((here / "other").iterdir())
