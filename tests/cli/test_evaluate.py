@@ -102,7 +102,7 @@ def test_every_member_has_rates_by_speaker_length_and_rarity(call, here, trained
             wrong = row["substitutions"] + row["deletions"] + (row["insertions"] if kind != "seen" else 0)
             assert sum(slice["words"] for slice in slices.values()) == row["words"]
             assert round(sum(slice["words"] * slice["wer"] / 100 for slice in slices.values())) == wrong
-    (line,) = (line.split() for line in said.out.splitlines() if line.startswith(" speaker a "))
+    (line,) = (line.split() for line in said.out.splitlines() if line.split()[:2] == ["speaker", "a"])
     slices = [row["slices"]["speaker"]["a"] for row in rows]
     assert line == ["speaker", "a", str(slices[0]["words"]), *(f"{slice['wer']:.1f}" for slice in slices)]
 
