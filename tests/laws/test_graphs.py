@@ -40,10 +40,10 @@ def test_a_layer_compiled_over_the_whole_grid_stays_under_a_graph_for_each_preci
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # dynamo looks
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
 @pytest.mark.parametrize("norm", ["layer", "batch"])
-def test_compiled_layers_train_as_the_others_do(norm, monkeypatch):
+@torch._dynamo.config.patch(recompile_limit=8)
+def test_compiled_layers_train_as_the_others_do(norm):
     """In place, under the same names, with dropout's draws and all gradients; recomputed ones too."""
     torch.compiler.reset()
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)
     batch = make_batch()
 
     def gradients(compiled: bool, recompute: bool) -> list[torch.Tensor]:
@@ -64,6 +64,7 @@ def test_compiled_layers_train_as_the_others_do(norm, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
+@torch._dynamo.config.patch(recompile_limit=8)
 def test_compiled_layers_are_recalibrated_as_the_others_are():
     """Code that was compiled before runs no hooks."""
     torch.compiler.reset()
