@@ -34,7 +34,11 @@ def by_hand(task: CtcTask, member: SubnetConfig) -> list[tuple[torch.Tensor, tor
     seen: list[list[torch.Tensor]] = [[] for _ in norms]
     for norm, frames in zip(norms, seen, strict=True):
         norm.train()
-        norm.register_forward_pre_hook(lambda module, inputs, frames=frames: frames.append(inputs[0][~inputs[1]]))
+
+        def keep(module: torch.nn.Module, inputs: tuple[torch.Tensor, torch.Tensor], to: list = frames) -> None:
+            to.append(inputs[0][~inputs[1]])
+
+        norm.register_forward_pre_hook(keep)
     with torch.no_grad():
         for batch in BATCHES:
             network(batch.waveforms, batch.lengths)
