@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from allinone.decoding import Greedy
 from allinone.subnet import SubnetConfig
 from allinone.tasks.evaluation import evaluate
 from allinone.training import Objective
@@ -58,9 +59,10 @@ def test_bf16_gives_about_the_same_losses_and_directions():
 def test_hypotheses_are_those_of_the_processor():
     task, batch = make_task(bits=(4, 8)).eval(), make_batch((0.9, 0.8, 0.7, 0.65))
     members = [task.space.largest, SMALLEST]
-    on_gpu, _ = evaluate(task, [batch], members, "cuda")
-    on_cpu, _ = evaluate(task.cpu(), [batch], members, "cpu")
-    assert [found.hypotheses for found in on_gpu] == [expected.hypotheses for expected in on_cpu]
+    decode = Greedy().build(task.tokenizer)
+    on_gpu, _ = evaluate(task, [batch], members, decode=decode, device="cuda")
+    on_cpu, _ = evaluate(task.cpu(), [batch], members, decode=decode)
+    assert [found.texts for found in on_gpu] == [expected.texts for expected in on_cpu]
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])

@@ -18,6 +18,7 @@ from allinone.cli.examples import Examples, show_examples
 from allinone.cli.members import members_to_list, size
 from allinone.cli.slices import show_slices, slice_rates
 from allinone.cli.tables import NAME, PARAMETERS, RATIO, STORED, Column, check_format, show_json, show_table
+from allinone.cli.trained_data import provide_statistics, ready_data, trained_data
 from allinone.data import Batch, SpeechDataModule
 from allinone.data.rows import check_split
 from allinone.decoding import Decoder
@@ -52,6 +53,11 @@ def run(config: DictConfig) -> None:
     decode = decoder.build(task.tokenizer)
     members = _members(config, task)
     data = _data(config, task, about)
+
+    def trained() -> SpeechDataModule:
+        return trained_data(task, about) if "_target_" in _changes(config.data) else data
+
+    provide_statistics(task, members, about, trained, device(config.device))
     examples = Examples(data, config.split, config.examples, config.seed, keep_audio=config.save_audio is not None)
     batches = examples.watch(_readable(data.loader(config.split)))
     evaluations, references = evaluate(task, batches, members, decode=decode, device=device(config.device))
@@ -103,9 +109,7 @@ def _members(config: DictConfig, task: CtcTask) -> list[SubnetConfig]:
 
 
 def _data(config: DictConfig, task: CtcTask, about: dict[str, Any]) -> SpeechDataModule:
-    data: SpeechDataModule = instantiate(_data_settings(config.data, about))
-    data.prepare()
-    data.check(task.tokenizer, task.frames)
+    data = ready_data(_data_settings(config.data, about), task)
     if about["origin"].get("data_hash") not in (None, data.fingerprint):
         logger.warning(
             "The training part of this corpus is not what the checkpoint was trained on: "
@@ -114,18 +118,23 @@ def _data(config: DictConfig, task: CtcTask, about: dict[str, Any]) -> SpeechDat
     return data
 
 
-def _data_settings(given: DictConfig, about: dict[str, Any]) -> DictConfig:
+def _changes(given: DictConfig) -> dict[str, Any]:
+    """What of the corpus was given: all of another one, or some settings."""
+    return {str(key): given[key] for key in given if not OmegaConf.is_missing(given, key)}
+
+
+def _data_settings(given: DictConfig, about: dict[str, Any]) -> dict[str, Any]:
     """A corpus of its own (data=NAME), or else the one that the checkpoint was trained on with some other settings."""
-    changes = {str(key): given[key] for key in given if not OmegaConf.is_missing(given, key)}
+    changes = _changes(given)
     if "_target_" in changes:
-        return OmegaConf.create({"data": changes}).data  # so that messages name settings in full
+        return changes
     trained = about["origin"].get("data")
     if trained is None:
         raise ValueError(
             "Evaluating requires a corpus; found neither data=NAME nor one that the checkpoint names. "
             "Add data=amazon_queen, or data=table data.corpus.table=FILE for your own."
         )
-    return OmegaConf.create({"data": {**trained, **changes}}).data
+    return {**trained, **changes}
 
 
 def _readable(batches: Iterable[Batch]) -> Iterable[Batch]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from allinone.cli.trained_data import provide_statistics, trained_data
 from allinone.decoding import Greedy
 from allinone.export import Manifest, write_artefact
 from allinone.subnet import SubnetConfig
@@ -18,6 +19,7 @@ def run(config: DictConfig) -> None:
     """Writes the directory and says what is in it."""
     task, about = load_task(Path(config.checkpoint))
     member = task.space.parse(config.subnet)
+    provide_statistics(task, [member], about, lambda: trained_data(task, about), device="cpu")
     folder = write_artefact(
         task,
         member,

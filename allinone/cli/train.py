@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
+from allinone.cli.members import members_to_list
 from allinone.cli.processes import is_first
 from allinone.cli.run_folder import CHECKPOINTS, FINISHED
 from allinone.data import SpeechDataModule
@@ -22,11 +23,20 @@ from allinone.report.machine import code, machine
 from allinone.subnet import SearchSpace
 from allinone.tasks.ctc import CtcTask
 from allinone.tasks.description import restore
+from allinone.tasks.recalibration import recalibrate
 from allinone.text import Tokenizer
 from allinone.training import FitSettings, OnePassModule, fit
-from allinone.training.checkpoints import BEST, MODEL, newest_readable, read_checkpoint, step_checkpoints, write_model
+from allinone.training.checkpoints import (
+    BEST,
+    MODEL,
+    add_statistics,
+    newest_readable,
+    read_checkpoint,
+    step_checkpoints,
+    write_model,
+)
 from allinone.training.resume import refuse_changes
-from allinone.training.start import take_over_checkpoint, take_over_weights
+from allinone.training.start import load_task, take_over_checkpoint, take_over_weights
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +92,7 @@ def run(config: DictConfig) -> None:
             logger.warning("Stopped at step %d of %d; continue with resume=%s", *steps, folder)
         raise SystemExit(143)
     if trainer.is_global_zero:
-        _finish(folder, module, trainer)
+        _finish(folder, module, data, trainer)
 
 
 def _settings(config: DictConfig, folder: Path) -> DictConfig:
@@ -167,11 +177,20 @@ def _continue(data: SpeechDataModule, path: Path, checkpoint: dict[str, Any]) ->
     logger.info("Continuing from %s, after %d batches.", path, data.start.consumed)
 
 
-def _finish(folder: Path, module: OnePassModule, trainer: lightning.Trainer) -> None:
+def _calibrate(path: Path, data: SpeechDataModule, device: torch.device) -> None:
+    """Adds statistics to the model, measured with its rounded weights: no one who takes a listed member needs data."""
+    task, _ = load_task(path)
+    recalibrate(task, data.calibration_loader(), members_to_list(task.space, sample=0, seed=0), device=device)
+    add_statistics(path, task.encoder.statistics)
+
+
+def _finish(folder: Path, module: OnePassModule, data: SpeechDataModule, trainer: lightning.Trainer) -> None:
     """Writes what the run came to; the results come last, because a run with results is finished."""
     checkpoints = folder / CHECKPOINTS
     best = checkpoints / BEST
     write_model(best if best.exists() else step_checkpoints(checkpoints)[0], checkpoints / MODEL)
+    if module.task.encoder.needs_statistics:
+        _calibrate(checkpoints / MODEL, data, trainer.strategy.root_device)
     cost = {**module.ledger.summary(), "machine": machine()}
     (folder / "cost.json").write_text(json.dumps(cost, indent=1))
     scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("dev/")}

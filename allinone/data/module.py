@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning
 import torch
+from lhotse import CutSet
 from lhotse.cut import Cut
 from torch.utils.data import DataLoader
 
@@ -24,6 +25,8 @@ from allinone.data.rows import SPLITS, in_split
 from allinone.data.selection import choose, distinct_rows, select_cuts
 from allinone.data.stream import Position, TrainingStream
 from allinone.text import Normalizer, Tokenizer
+
+CALIBRATION_UTTERANCES = 256  # at 25 frames a second and 3 s each, 19,000 frames for two numbers of a channel
 
 logger = logging.getLogger(__name__)
 
@@ -232,13 +235,21 @@ class SpeechDataModule(lightning.LightningDataModule):
         Raises:
             ValueError: if the split is empty, or has fewer utterances than there are ranks.
         """
-        fit = self._checked()
         own_size, own_rank = self._ranks()
         ranks = own_size if world_size is None else world_size
         plan = plan_by_duration(self.utterances(split), self.eval_batch_seconds, ranks)
-        plan = plan[own_rank if rank is None else rank :: ranks]
+        return self._loader(plan[own_rank if rank is None else rank :: ranks])
+
+    def calibration_loader(self) -> DataLoader[Batch]:
+        """A few training utterances at their own speed: the same ones at any time, on every rank, with any seed."""
+        self._checked()
+        return self._loader(
+            plan_by_duration(choose(self.utterances("train"), CALIBRATION_UTTERANCES), self.batch_seconds)
+        )
+
+    def _loader(self, plan: Sequence[CutSet]) -> DataLoader[Batch]:
         return DataLoader(
-            SpeechDataset(fit.tokenizer, self.seed),
+            SpeechDataset(self._checked().tokenizer, self.seed),
             batch_size=None,
             sampler=[(0, cuts) for cuts in plan],  # pyright: ignore[reportArgumentType]
             num_workers=0,

@@ -5,6 +5,7 @@ from allinone.layers.convolution import ConvolutionModule
 from allinone.layers.features import LogMel, LogMelSettings
 from allinone.layers.feed_forward import FeedForward
 from allinone.layers.lengths import padding_mask
+from allinone.layers.normalization import MaskedBatchNorm
 from allinone.layers.spec_augment import SpecAugment
 from allinone.layers.subsampling import Conv2dSubsampling
 
@@ -15,6 +16,7 @@ __all__ = [
     "FeedForward",
     "LogMel",
     "LogMelSettings",
+    "MaskedBatchNorm",
     "RelativeSelfAttention",
     "RotarySelfAttention",
     "SpecAugment",

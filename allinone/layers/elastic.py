@@ -1,6 +1,7 @@
 """Elastic modules: an ordinary module, run with narrower and rounded weights by choice of the caller."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ from torch.func import functional_call
 
 from allinone.quantization import Quantised, Quantizer, narrow
 from allinone.subnet import FULL_PRECISION, LayerConfig
+
+NO_BUFFERS: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Elastic(nn.Module):
@@ -19,6 +22,9 @@ class Elastic(nn.Module):
     view of the largest one.
 
     Matrices, that is parameters of two or more dimensions, are quantised; biases and norms are not.
+
+    Buffers, that is statistics of a batch norm, fit one member each: the module is left with none of its own, and the
+    caller hands in the member's.
 
     Args:
         module: the layer at its largest width.
@@ -35,6 +41,10 @@ class Elastic(nn.Module):
         self.width_axes = dict(width_axes)
         self.quantizer = quantizer
         self.bits = tuple(width for width in sorted(bits) if width < FULL_PRECISION)
+        self.buffer_names = tuple(name for name, _ in module.named_buffers())
+        for name in self.buffer_names:
+            part, _, buffer = name.rpartition(".")
+            setattr(module.get_submodule(part), buffer, None)
         self.log_scales = nn.ParameterDict()
         if not self.bits:
             return
@@ -61,15 +71,16 @@ class Elastic(nn.Module):
             if row.shape == stored.scale.shape:
                 row.copy_(stored.scale.log())
 
-    def forward(self, config: LayerConfig, *inputs: Any) -> Any:
-        """The module's own forward, with effective weights."""
+    def forward(self, config: LayerConfig, *inputs: Any, buffers: Mapping[str, Tensor] = NO_BUFFERS) -> Any:
+        """The module's own forward, with effective weights and a member's buffers."""
         weights = {name: self._effective(name, weight, config) for name, weight in self.module.named_parameters()}
-        return functional_call(self.module, weights, inputs)
+        return functional_call(self.module, {**weights, **buffers}, inputs)
 
-    def weights(self, config: LayerConfig) -> dict[str, Tensor | Quantised]:
-        """The effective weights under the module's own names, quantised ones as integers and scales."""
+    def weights(self, config: LayerConfig, buffers: Mapping[str, Tensor] = NO_BUFFERS) -> dict[str, Tensor | Quantised]:
+        """The effective weights (quantised ones as integers and scales) and buffers, under the module's own names."""
         with torch.no_grad():
-            return {name: self._stored(name, weight, config) for name, weight in self.module.named_parameters()}
+            weights = {name: self._stored(name, weight, config) for name, weight in self.module.named_parameters()}
+            return weights | {name: buffer.clone() for name, buffer in buffers.items()}
 
     def _effective(self, name: str, weight: Tensor, config: LayerConfig) -> Tensor:
         weight = self._slice(name, weight, config)

@@ -1,12 +1,17 @@
 """Named Conformer layouts with literal sizes.
 
-What is left to choose is the precision of the front end (None is the member's own) and the dropout.
+What is left to choose is the precision of the front end (None is the member's own), the dropout, and the norm inside
+the convolution modules.
 """
+
+from typing import Literal
 
 from allinone.models.conformer import ConformerLayout
 
 
-def conformer_switchboard(front_end_bits: int | None = None, dropout: float = 0.1) -> ConformerLayout:
+def conformer_switchboard(
+    front_end_bits: int | None = None, dropout: float = 0.1, convolution_norm: Literal["layer", "batch"] = "layer"
+) -> ConformerLayout:
     """The encoder of All-in-one's Switchboard system (section 3.1): 12 layers, 33.5 M parameters."""
     return ConformerLayout(
         num_layers=12,
@@ -19,10 +24,13 @@ def conformer_switchboard(front_end_bits: int | None = None, dropout: float = 0.
         positions="relative",
         front_end_bits=front_end_bits,
         dropout=dropout,
+        convolution_norm=convolution_norm,
     )
 
 
-def conformer_small(front_end_bits: int | None = 32, dropout: float = 0.1) -> ConformerLayout:
+def conformer_small(
+    front_end_bits: int | None = 32, dropout: float = 0.1, convolution_norm: Literal["layer", "batch"] = "layer"
+) -> ConformerLayout:
     """For a few hours of speech on a laptop: 6 layers, 2.8 M parameters."""
     return ConformerLayout(
         num_layers=6,
@@ -35,10 +43,13 @@ def conformer_small(front_end_bits: int | None = 32, dropout: float = 0.1) -> Co
         positions="rotary",
         front_end_bits=front_end_bits,
         dropout=dropout,
+        convolution_norm=convolution_norm,
     )
 
 
-def conformer_tiny(front_end_bits: int | None = 32, dropout: float = 0.0) -> ConformerLayout:
+def conformer_tiny(
+    front_end_bits: int | None = 32, dropout: float = 0.0, convolution_norm: Literal["layer", "batch"] = "layer"
+) -> ConformerLayout:
     """For tests: 3 layers, learns the synthetic corpus in about a minute on a CPU."""
     return ConformerLayout(
         num_layers=3,
@@ -51,4 +62,5 @@ def conformer_tiny(front_end_bits: int | None = 32, dropout: float = 0.0) -> Con
         positions="rotary",
         front_end_bits=front_end_bits,
         dropout=dropout,
+        convolution_norm=convolution_norm,
     )

@@ -29,6 +29,7 @@ class ConformerLayer(nn.Module):
         attention: the self-attention module.
         kernel_size: frames under the convolution.
         dropout: probability.
+        convolution_norm: the norm inside the convolution module: ``layer`` or ``batch``.
     """
 
     width_axes = MappingProxyType(
@@ -46,11 +47,12 @@ class ConformerLayer(nn.Module):
         attention: RelativeSelfAttention | RotarySelfAttention,
         kernel_size: int,
         dropout: float,
+        convolution_norm: Literal["layer", "batch"] = "layer",
     ) -> None:
         super().__init__()
         self.feed_forward_1 = FeedForward(dim, width, dropout)
         self.attention = attention
-        self.convolution = ConvolutionModule(dim, kernel_size, dropout)
+        self.convolution = ConvolutionModule(dim, kernel_size, dropout, convolution_norm)
         self.feed_forward_2 = FeedForward(dim, width, dropout)
         self.feed_forward_1_norm = nn.LayerNorm(dim)
         self.attention_norm = nn.LayerNorm(dim)
@@ -87,6 +89,8 @@ class ConformerLayout:
         front_end_bits: precision of the subsampling; None means that of the member.
         dropout: probability in training.
         bands: feature bands.
+        convolution_norm: the norm inside the convolution module: ``layer``, or ``batch`` as in the paper, whose
+            statistics are each member's own.
     """
 
     has_head: ClassVar[bool] = False
@@ -102,6 +106,7 @@ class ConformerLayout:
     front_end_bits: int | None
     dropout: float = 0.1
     bands: int = 80
+    convolution_norm: Literal["layer", "batch"] = "layer"
 
     def __post_init__(self) -> None:
         if self.dim % self.num_heads or (self.dim // self.num_heads) % 2:
@@ -118,6 +123,11 @@ class ConformerLayout:
             raise ValueError(f"The kernel size must be odd; found {self.kernel_size}. Add or take one.")
         if self.positions not in ("relative", "rotary"):
             raise ValueError(f"Positions are 'relative' or 'rotary'; found {self.positions!r}. Choose one of the two.")
+        if self.convolution_norm not in ("layer", "batch"):
+            raise ValueError(
+                f"The norm inside the convolution module is 'layer' or 'batch'; found {self.convolution_norm!r}. "
+                "Choose one of the two."
+            )
 
     def build(self, subnet: SubnetConfig) -> Encoder:
         """An ordinary encoder with the depth and widths of a member; its precision is a matter of its weights."""
@@ -133,6 +143,7 @@ class ConformerLayout:
                     attention(self.dim, self.num_heads, self.dropout),
                     self.kernel_size,
                     self.dropout,
+                    self.convolution_norm,
                 )
                 for layer in subnet.layers
             ),
@@ -186,3 +197,6 @@ class ConformerLayout:
         yield from layer.weight_and_bias("convolution.project", (dim, dim), frames)
         for norm in ("convolution.norm", "attention_norm", "convolution_norm", "final_norm"):
             yield from layer.norm(norm, dim)
+        if self.convolution_norm == "batch":
+            yield layer.tensor("convolution.norm.mean", (dim,))
+            yield layer.tensor("convolution.norm.variance", (dim,))

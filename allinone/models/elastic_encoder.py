@@ -1,18 +1,20 @@
 """The supernet: one encoder whose sub-networks share all weights."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import cast
+from typing import Self, cast
 
 import torch
 import torch._dynamo
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from allinone.layers.elastic import Elastic
+from allinone.layers.elastic import NO_BUFFERS, Elastic
 from allinone.models.encoder import Encoder, EncoderLayer
 from allinone.quantization import Quantised, Quantizer
 from allinone.subnet import LayerConfig, SubnetConfig
+
+Statistics = dict[str, dict[str, Tensor]]
 
 _GRAPHS = 64  # of one layer: torch gives up compiling after that many
 
@@ -30,7 +32,13 @@ class ElasticEncoder(nn.Module):
     Attributes:
         recompute: whether what happens inside each layer is computed again in the backward pass instead of being kept
             (activation checkpointing, Chen et al. 2016): less memory for about a third more time.
+        statistics: of batch norms: under the name of a member, the buffers of its last layer. A layer's statistics
+            depend on itself and on the layers below it, so that a member has those of all shallower ones of its kind.
+            They are of the weights as they were when it was recalibrated, are no part of the state, and are neither
+            averaged nor synchronised; training does without.
     """
+
+    statistics: Statistics
 
     def __init__(
         self, encoder: Encoder, quantizer: Quantizer, bits: tuple[int, ...], front_end_bits: int | None
@@ -38,6 +46,7 @@ class ElasticEncoder(nn.Module):
         super().__init__()
         self.front_end_bits = front_end_bits
         self.recompute = False
+        self.statistics = {}
         self.front_end = Elastic(
             encoder.front_end, {}, quantizer, bits if front_end_bits is None else (front_end_bits,)
         )
@@ -50,6 +59,15 @@ class ElasticEncoder(nn.Module):
         """Whether the front end is the same for every member."""
         return self.front_end_bits is not None
 
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether evaluation needs statistics, of each member its own."""
+        return any(elastic.buffer_names for _, elastic in self.parts())
+
+    def lacks_statistics(self, subnet: SubnetConfig) -> bool:
+        """Whether a member has to be recalibrated before it can be evaluated."""
+        return self.needs_statistics and subnet.name not in self.statistics
+
     def embed(self, features: Tensor, lengths: Tensor, subnet: SubnetConfig) -> tuple[Tensor, Tensor]:
         """The front end: features ``(batch, time, bands)`` to ``(batch, encoder time, dim)``, and its lengths."""
         return self.front_end(self._front_end_config(subnet), features, lengths)
@@ -58,11 +76,12 @@ class ElasticEncoder(nn.Module):
         """The layers: ``(batch, encoder time, dim)`` to the same."""
         first = cast(Elastic, self.layers[0]).module
         context = cast(EncoderLayer, first).context(x, lengths)
-        for layer, config in zip(self.layers, subnet.layers, strict=False):  # the first layers of the largest
+        buffers = [NO_BUFFERS] * subnet.depth if self.training else self._statistics(subnet)
+        for layer, config, own in zip(self.layers, subnet.layers, buffers, strict=False):  # the first of the largest
             if self.recompute and torch.is_grad_enabled():
-                x = cast(Tensor, checkpoint(layer, config, x, context, use_reentrant=False))
+                x = cast(Tensor, checkpoint(layer, config, x, context, buffers=own, use_reentrant=False))
             else:
-                x = layer(config, x, context)
+                x = layer(config, x, context, buffers=own)
         return x
 
     def compile_layers(self, backend: str = "inductor") -> None:
@@ -77,12 +96,13 @@ class ElasticEncoder(nn.Module):
         return self.encode(x, lengths, subnet), lengths
 
     def weights(self, subnet: SubnetConfig) -> dict[str, Tensor | Quantised]:
-        """The effective weights of a member, under the names of an extracted :class:`Encoder`."""
+        """The effective weights and statistics of a member, under the names of an extracted :class:`Encoder`."""
         configs = (self._front_end_config(subnet), *subnet.layers)
+        buffers = (NO_BUFFERS, *self._statistics(subnet))
         return {
             f"{part}.{name}": weight
-            for (part, elastic), config in zip(self.parts(), configs, strict=False)  # the first layers of the largest
-            for name, weight in elastic.weights(config).items()
+            for (part, elastic), config, own in zip(self.parts(), configs, buffers, strict=False)  # the first layers
+            for name, weight in elastic.weights(config, own).items()
         }
 
     def parts(self) -> Iterator[tuple[str, Elastic]]:
@@ -91,6 +111,30 @@ class ElasticEncoder(nn.Module):
         for index, layer in enumerate(self.layers):
             yield f"layers.{index}", cast(Elastic, layer)
 
+    def _statistics(self, subnet: SubnetConfig) -> list[Mapping[str, Tensor]]:
+        """The buffers of each layer of a member."""
+        if not self.needs_statistics:
+            return [NO_BUFFERS] * subnet.depth
+        if self.lacks_statistics(subnet):
+            raise ValueError(
+                "In evaluation a member of a network with batch norm requires statistics of its own; found none for "
+                f"{subnet.name}. Recalibrate it first (allinone.tasks.recalibration.recalibrate)."
+            )
+        return [self.statistics[member.name] for member in prefixes(subnet)]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Moves the statistics along with weights and buffers."""
+        self.statistics = {
+            member: {name: fn(buffer) for name, buffer in buffers.items()}
+            for member, buffers in self.statistics.items()
+        }
+        return super()._apply(fn, recurse)
+
     def _front_end_config(self, subnet: SubnetConfig) -> LayerConfig:
         first = subnet.layers[0]
         return first if self.front_end_bits is None else replace(first, bits=self.front_end_bits)
+
+
+def prefixes(subnet: SubnetConfig) -> list[SubnetConfig]:
+    """The members made of the first layer, the first two, and so on up to all."""
+    return [SubnetConfig(subnet.layers[:depth]) for depth in range(1, subnet.depth + 1)]

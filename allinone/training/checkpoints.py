@@ -1,6 +1,7 @@
 """Checkpoints of a run: written now and then and when the process is told to stop, found again, and read safely."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,11 +9,13 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
 BEST = "best.ckpt"
 MODEL = "model.ckpt"
+STATISTICS = "statistics"  # of batch norms, by member
 _STEP = "step-{:09d}.ckpt"
 
 
@@ -133,8 +136,21 @@ def write_model(source: Path, target: Path) -> None:
         name: weight if "log_scales" in name or not weight.is_floating_point() else weight.half()
         for name, weight in checkpoint["state_dict"].items()
     }
+    _write({"allinone": checkpoint["allinone"], "state_dict": state}, target)
+
+
+def add_statistics(path: Path, statistics: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Adds statistics of members to a checkpoint of the weights that they were measured with."""
+    checkpoint = read_checkpoint(path)
+    checkpoint[STATISTICS] = {
+        member: {name: buffer.cpu() for name, buffer in buffers.items()} for member, buffers in statistics.items()
+    }
+    _write(checkpoint, path)
+
+
+def _write(checkpoint: dict[str, Any], target: Path) -> None:
     partial = target.with_suffix(".partial")
-    torch.save({"allinone": checkpoint["allinone"], "state_dict": state}, partial)
+    torch.save(checkpoint, partial)
     partial.replace(target)
 
 

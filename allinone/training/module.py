@@ -16,6 +16,7 @@ from allinone.subnet import Sampler, SubnetConfig
 from allinone.tasks.ctc import CtcTask
 from allinone.tasks.description import describe
 from allinone.tasks.evaluation import Evaluation
+from allinone.tasks.recalibration import recalibrate
 from allinone.training.ledger import Ledger
 from allinone.training.objective import Objective
 from allinone.training.one_pass import Draw, assign, one_pass, touch_all
@@ -137,7 +138,10 @@ class OnePassModule(lightning.LightningModule):
                 self.log(f"loss/{member.name}", losses[member.name], prog_bar=True)
 
     def on_validation_epoch_start(self) -> None:
-        """Begins to count errors."""
+        """Begins to count errors, with statistics of the weights that are scored: averaged ones, where they are."""
+        if self.task.encoder.needs_statistics:
+            batches = cast(Any, self.trainer).datamodule.calibration_loader()
+            recalibrate(self.task, batches, self.scored_members, device=self.device)
         self.evaluations = [Evaluation(member) for member in self.scored_members]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -148,7 +152,8 @@ class OnePassModule(lightning.LightningModule):
             evaluation.add(self.task, shared, batch, decode)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the error rates."""
+        """Logs the error rates, and forgets the statistics, which will not fit the next step's weights."""
+        self.task.encoder.statistics = {}
         rates = {}
         for evaluation in self.evaluations:
             for kind, counts in (("wer", evaluation.words), ("cer", evaluation.characters)):

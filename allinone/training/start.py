@@ -13,7 +13,7 @@ from allinone.models.importance import sort_feed_forward_units
 from allinone.quantization import Quantised
 from allinone.tasks.ctc import CtcTask
 from allinone.tasks.description import restore
-from allinone.training.checkpoints import read_checkpoint
+from allinone.training.checkpoints import STATISTICS, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ def load_task(path: Path, augment: SpecAugment | None = None) -> tuple[CtcTask, 
         if name.startswith("task.")
     }
     task.load_state_dict(state)
+    task.encoder.statistics = checkpoint.get(STATISTICS, {})
     return task, about
 
 

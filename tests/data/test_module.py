@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from allinone.data import SpeechDataModule, TableCorpus, write_synthetic_corpus
 from allinone.text import CharTokenizer, SentencePieceTokenizer
@@ -167,6 +168,18 @@ def test_every_rank_has_a_batch_of_a_split_that_fits_into_one(make_data):
     assert sorted(parts) == sorted([(cut.id,)] for cut in data.cuts["dev"])
     with pytest.raises(ValueError, match=rf"{count + 1} processes require .*, found {count}; add"):
         data.loader("dev", count + 1, 0)
+
+
+def test_calibration_takes_the_same_training_utterances_whatever_may_differ_between_runs(make_data, monkeypatch):
+    monkeypatch.setattr("allinone.data.module.CALIBRATION_UTTERANCES", 5)
+    batches = list(make_data(batch_seconds=5.0).calibration_loader())
+    names = [name for batch in batches for name in batch.ids]
+    data = make_data(batch_seconds=5.0, eval_batch_seconds=2.0, seed=9, speed_factors=(0.9,))
+    assert len(set(names)) == 5
+    assert set(names) <= {cut.id for cut in data.cuts["train"]}
+    for one, two in zip(batches, data.calibration_loader(), strict=True):
+        assert one.ids == two.ids
+        assert torch.equal(one.waveforms, two.waveforms)
 
 
 def test_labels_are_those_of_the_tokenizer(make_data):

@@ -10,6 +10,7 @@ from allinone.models import ConformerLayout
 from allinone.quantization import Lsq, PerChannel, Quantised, Quantizer
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.ctc import CtcTask
+from allinone.tasks.recalibration import recalibrate
 from allinone.text import CharTokenizer
 
 ALL_BITS = (2, 3, 4, 6, 8, 32)
@@ -59,6 +60,12 @@ def perturb(task: CtcTask) -> CtcTask:
     generator = torch.Generator().manual_seed(1)
     for parameter in task.parameters():
         parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return task
+
+
+def calibrate(task: CtcTask, *members: SubnetConfig) -> CtcTask:
+    """Gives members the statistics of other batches than tests use, if they need any."""
+    recalibrate(task, [make_batch(seed=8), make_batch(seed=9)], members)
     return task
 
 

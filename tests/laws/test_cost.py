@@ -13,7 +13,7 @@ from allinone.subnet import SubnetConfig
 from allinone.tasks import build_network
 from allinone.tasks.ctc import ctc_cost
 from allinone.text import CharTokenizer
-from tests.laws.examples import make_layout, make_task, mixed_member
+from tests.laws.examples import calibrate, make_layout, make_task, mixed_member
 
 # All-in-one, Table 2 (Conformer, Switchboard) and Table 4 (wav2vec 2.0, LibriSpeech): ratio and millions of parameters
 CONFORMER = {
@@ -40,6 +40,7 @@ WAV2VEC2 = {
 LAYOUTS = {
     "switchboard-like": make_layout(positions="relative", separable_subsampling=False, front_end_bits=None),
     "small-like": make_layout(),
+    "batch norm": make_layout(convolution_norm="batch"),
 }
 MEMBERS = [SubnetConfig.parse(name) for name in ("3-24-32bit", "2-24-8bit", "3-12-4bit")] + [mixed_member()]
 
@@ -78,9 +79,16 @@ def test_the_inventory_is_the_state_of_the_built_encoder(layout, member):
 
 @pytest.mark.parametrize("quantizer", [Lsq(PerChannel()), Lsq(PerTensor()), AbsMax()], ids=str)
 @pytest.mark.parametrize("positions", ["relative", "rotary"])
-@pytest.mark.parametrize("front_end_bits", [None, 32, 8])
-def test_stored_bytes_are_those_of_the_effective_weights(quantizer, positions, front_end_bits):
-    task = make_task(quantizer=quantizer, layerwise=True, positions=positions, front_end_bits=front_end_bits)
+@pytest.mark.parametrize(("front_end_bits", "norm"), [(None, "layer"), (32, "layer"), (8, "layer"), (32, "batch")])
+def test_stored_bytes_are_those_of_the_effective_weights(quantizer, positions, front_end_bits, norm):
+    task = make_task(
+        quantizer=quantizer,
+        layerwise=True,
+        positions=positions,
+        front_end_bits=front_end_bits,
+        convolution_norm=norm,
+    )
+    calibrate(task, *MEMBERS)
     for member in MEMBERS:
         stored = 0
         for weight in task.weights(member).values():
@@ -105,6 +113,7 @@ def test_the_head_is_stored_and_computed_but_not_counted_as_the_papers_count():
         (conformer_tiny(), "2-32-8bit"),
         (conformer_small(), "6-512-32bit"),
         (LAYOUTS["switchboard-like"], "3-12-32bit"),
+        (LAYOUTS["batch norm"], "3-12-32bit"),
         (LAYOUTS["small-like"], "1-24-3bit+1-12-8bit+1-24-32bit"),
     ],
 )

@@ -1,5 +1,6 @@
 """The law of graphs: compiling a layer over the whole grid of widths and bits stays under a stated number of graphs."""
 
+import copy
 from typing import cast
 
 import pytest
@@ -8,17 +9,17 @@ from torch._dynamo.testing import CompileCounter
 
 from allinone.layers.elastic import Elastic
 from allinone.subnet import LayerConfig
-from tests.laws.examples import ALL_BITS, make_batch, make_task
+from tests.laws.examples import ALL_BITS, calibrate, make_batch, make_task
 
 WIDTHS = (6, 12, 16, 24)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
-@pytest.mark.parametrize("positions", ["relative", "rotary"])
-def test_a_layer_compiled_over_the_whole_grid_stays_under_a_graph_for_each_precision_and_a_few(positions):
+@pytest.mark.parametrize(("positions", "norm"), [("relative", "layer"), ("rotary", "layer"), ("rotary", "batch")])
+def test_a_layer_compiled_over_the_whole_grid_stays_under_a_graph_for_each_precision_and_a_few(positions, norm):
     """24 configurations, 6 precisions: for each one graph for the first width and one for any other."""
     torch.compiler.reset()
-    task = make_task(positions=positions).eval()
+    task = make_task(positions=positions, convolution_norm=norm).eval()
     layer = cast(Elastic, task.encoder.layers[0])
     counter = CompileCounter()
     compiled = torch.compile(layer, backend=counter)
@@ -28,21 +29,25 @@ def test_a_layer_compiled_over_the_whole_grid_stays_under_a_graph_for_each_preci
         for bits in ALL_BITS:
             for width in WIDTHS:
                 config = LayerConfig(width, bits)
-                torch.testing.assert_close(compiled(config, x, context), layer(config, x, context))
+                buffers = {name: torch.rand(16) for name in layer.buffer_names}
+                torch.testing.assert_close(
+                    compiled(config, x, context, buffers=buffers), layer(config, x, context, buffers=buffers)
+                )
     torch.compiler.reset()
     assert 1 < counter.frame_count <= 12
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # dynamo looks
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
-def test_compiled_layers_train_as_the_others_do(monkeypatch):
+@pytest.mark.parametrize("norm", ["layer", "batch"])
+@torch._dynamo.config.patch(recompile_limit=8)
+def test_compiled_layers_train_as_the_others_do(norm):
     """In place, under the same names, with dropout's draws and all gradients; recomputed ones too."""
     torch.compiler.reset()
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)
     batch = make_batch()
 
     def gradients(compiled: bool, recompute: bool) -> list[torch.Tensor]:
-        task = make_task(bits=(4, 8)).train()
+        task = make_task(bits=(4, 8), convolution_norm=norm).train()
         names = list(task.state_dict())
         if compiled:
             task.encoder.compile_layers(backend="aot_eager")
@@ -55,4 +60,26 @@ def test_compiled_layers_train_as_the_others_do(monkeypatch):
     expected = gradients(compiled=False, recompute=False)
     for recompute in (False, True):
         torch.testing.assert_close(gradients(compiled=True, recompute=recompute), expected)
+    torch.compiler.reset()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
+@torch._dynamo.config.patch(recompile_limit=8)
+def test_compiled_layers_are_recalibrated_as_the_others_are():
+    """Code that was compiled before runs no hooks."""
+    torch.compiler.reset()
+    task, batch = make_task(bits=(4, 8), convolution_norm="batch").train(), make_batch()
+    expected = copy.deepcopy(calibrate(task, task.space.smallest).encoder.statistics)
+    task.encoder.statistics = {}
+    task.encoder.compile_layers(backend="eager")
+    with torch.no_grad():
+        task(batch.waveforms, batch.lengths, task.space.smallest)
+        calibrate(task, task.space.smallest)
+        assert task.encoder.statistics.keys() == expected.keys()
+        for member, buffers in expected.items():
+            assert all(torch.equal(task.encoder.statistics[member][name], buffers[name]) for name in buffers)
+        compiled = task.eval()(batch.waveforms, batch.lengths, task.space.smallest).log_probs
+        with torch.compiler.set_stance("force_eager"):
+            eager = task(batch.waveforms, batch.lengths, task.space.smallest).log_probs
+    torch.testing.assert_close(compiled, eager)
     torch.compiler.reset()

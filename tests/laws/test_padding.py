@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from allinone.subnet import SubnetConfig
-from tests.laws.examples import make_batch, make_task, mixed_member, perturb
+from tests.laws.examples import calibrate, make_batch, make_task, mixed_member, perturb
 
 MEMBERS = [SubnetConfig.uniform(3, 24, 32), SubnetConfig.uniform(2, 12, 2), mixed_member()]
 TOLERANCE = 1e-5  # sums over longer padded rows run in another order
@@ -12,11 +12,19 @@ TOLERANCE = 1e-5  # sums over longer padded rows run in another order
 
 @pytest.mark.parametrize("positions", ["relative", "rotary"])
 @pytest.mark.parametrize("separable", [False, True], ids=["full subsampling", "separable subsampling"])
+@pytest.mark.parametrize("norm", ["layer", "batch"])
 @pytest.mark.parametrize("member", MEMBERS, ids=str)
-def test_an_utterance_does_not_depend_on_its_batch(positions, separable, member):
+def test_an_utterance_does_not_depend_on_its_batch(positions, separable, norm, member):
     task = perturb(
-        make_task(layerwise=True, positions=positions, separable_subsampling=separable, front_end_bits=None)
+        make_task(
+            layerwise=True,
+            positions=positions,
+            separable_subsampling=separable,
+            front_end_bits=None,
+            convolution_norm=norm,
+        )
     ).eval()
+    calibrate(task, member)
     batch = make_batch((1.3, 0.83, 0.61, 0.4, 0.32))
     with torch.no_grad():
         together = task(batch.waveforms, batch.lengths, member)
@@ -30,9 +38,14 @@ def test_an_utterance_does_not_depend_on_its_batch(positions, separable, member)
             assert difference < TOLERANCE
 
 
-@pytest.mark.parametrize("positions", ["relative", "rotary"])
-def test_what_stands_in_the_padding_is_ignored(positions):
-    task, batch = perturb(make_task(positions=positions)).eval(), make_batch((1.3, 0.61))
+@pytest.mark.parametrize(
+    ("positions", "norm", "training"),
+    [("relative", "layer", False), ("rotary", "layer", False), ("rotary", "batch", False), ("rotary", "batch", True)],
+)
+def test_what_stands_in_the_padding_is_ignored(positions, norm, training):
+    task = perturb(make_task(positions=positions, convolution_norm=norm)).train(training)
+    calibrate(task, task.space.smallest)
+    batch = make_batch((1.3, 0.61))
     noisy = batch.waveforms.clone()
     noisy[1, int(batch.lengths[1]) :] = 100.0
     with torch.no_grad():

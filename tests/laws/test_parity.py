@@ -11,14 +11,18 @@ from allinone.tasks import CtcNetwork
 from allinone.tasks.ctc import CtcTask
 from allinone.training import AdamW, Objective
 from allinone.training.one_pass import Draw, assign, one_pass
-from tests.laws.examples import ALL_BITS, dense, make_batch, make_task, mixed_member, perturb
+from tests.laws.examples import ALL_BITS, calibrate, dense, make_batch, make_task, mixed_member, perturb
 
 KINDS = [
-    pytest.param({"positions": positions, "separable_subsampling": separable, "front_end_bits": bits}, id=name)
-    for name, positions, separable, bits in (
-        ("relative", "relative", False, None),
-        ("rotary", "rotary", True, 32),
-        ("front end of 8 bits", "rotary", True, 8),
+    pytest.param(
+        {"positions": positions, "separable_subsampling": separable, "front_end_bits": bits, "convolution_norm": norm},
+        id=name,
+    )
+    for name, positions, separable, bits, norm in (
+        ("relative", "relative", False, None, "layer"),
+        ("rotary", "rotary", True, 32, "layer"),
+        ("front end of 8 bits", "rotary", True, 8, "layer"),
+        ("batch norm", "rotary", True, None, "batch"),
     )
 ]
 QUANTIZERS = [Lsq(PerChannel()), Lsq(PerTensor()), AbsMax(PerChannel()), AbsMax(PerTensor())]
@@ -34,7 +38,7 @@ def extract(task: CtcTask, member: SubnetConfig) -> CtcNetwork:
 @torch.no_grad()
 def assert_parity(task: CtcTask, member: SubnetConfig) -> None:
     batch = make_batch()
-    task.eval()
+    calibrate(task.eval(), member)
     elastic = task(batch.waveforms, batch.lengths, member)
     extracted = extract(task, member)(batch.waveforms, batch.lengths)
     assert elastic.log_probs.isfinite().all()

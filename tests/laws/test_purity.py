@@ -1,20 +1,27 @@
 """The law of purity: running one member changes nothing in another, in training and in evaluation."""
 
+import copy
+
 import pytest
 import torch
 
 from allinone.layers import SpecAugment
 from allinone.training import Objective
 from allinone.training.one_pass import Draw, assign, one_pass
-from tests.laws.examples import make_batch, make_task, mixed_member, perturb
+from tests.laws.examples import calibrate, make_batch, make_task, mixed_member, perturb
 
 
-@pytest.mark.parametrize("positions", ["relative", "rotary"])
+@pytest.mark.parametrize(("positions", "norm"), [("relative", "layer"), ("rotary", "layer"), ("rotary", "batch")])
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-def test_running_one_member_changes_nothing_in_another(positions, training):
-    task = perturb(make_task(layerwise=True, positions=positions, dropout=0.1, front_end_bits=None)).train(training)
+def test_running_one_member_changes_nothing_in_another(positions, norm, training):
+    task = perturb(
+        make_task(layerwise=True, positions=positions, dropout=0.1, front_end_bits=None, convolution_norm=norm)
+    ).train(training)
     batch, first, second = make_batch(), task.space.largest, mixed_member()
+    calibrate(task, first, second)
+    assert task.training == training
     before = {name: tensor.clone() for name, tensor in task.state_dict().items()}
+    statistics = copy.deepcopy(task.encoder.statistics)
 
     def run(member):
         torch.manual_seed(0)
@@ -28,6 +35,9 @@ def test_running_one_member_changes_nothing_in_another(positions, training):
     after = task.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert task.encoder.statistics.keys() == statistics.keys()
+    for member, buffers in statistics.items():
+        assert all(torch.equal(task.encoder.statistics[member][name], buffer) for name, buffer in buffers.items())
 
 
 def test_reading_the_weights_of_one_member_changes_nothing():

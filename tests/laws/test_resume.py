@@ -19,7 +19,7 @@ MAX_STEPS = 22
 NETWORK = [  # the tiny Conformer has no dropout
     "network._target_=allinone.models.ConformerLayout",
     "+network={num_layers: 3, dim: 32, ffn_dim: 64, num_heads: 2, kernel_size: 7, subsampling_channels: 8, "
-    "separable_subsampling: true, positions: rotary, front_end_bits: 32, dropout: 0.1}",
+    "separable_subsampling: true, positions: rotary, front_end_bits: 32, dropout: 0.1, convolution_norm: layer}",
 ]
 
 
@@ -124,6 +124,26 @@ def test_a_run_killed_from_outside_with_its_newest_checkpoint_torn_ends_as_if_no
     assert "Trying the one before." in log
     assert f"Continuing from {before}" in log
     assert_same(tmp_path, straight, unlogged=range(MAX_STEPS))  # whatever it had not logged
+
+
+def test_a_run_with_batch_norm_that_is_killed_ends_as_if_nothing_had_happened(arguments, tmp_path):
+    """Killed before and in a validation, which recalibrates averaged weights and forgets the statistics."""
+    settings = [*arguments, "network.convolution_norm=batch"]
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    for folder in (straight, killed):
+        folder.mkdir()
+    assert run(straight, settings) == 0, (straight / "log").read_text()
+    for death in (Death(5), Death(7, validating=True), Death(14, by=signal.SIGTERM, validating=True)):
+        assert run(killed, [*settings, "resume=true"], death) != 0
+    assert run(killed, [*settings, "resume=true"]) == 0, (killed / "log").read_text()
+    assert_same(killed, straight, unlogged=[14])
+    one, two = (
+        read_checkpoint(run_folder(folder) / "checkpoints" / "model.ckpt")["statistics"]
+        for folder in (killed, straight)
+    )
+    assert one.keys() == two.keys()
+    for member, buffers in one.items():
+        assert all(torch.equal(buffer, two[member][name]) for name, buffer in buffers.items())
 
 
 def test_resuming_with_a_changed_setting_is_refused_with_both_values(arguments, straight, tmp_path):

@@ -27,7 +27,7 @@ def test_every_name_parses_back(layerwise):
 
 VALUES = [
     conformer_tiny(),
-    conformer_small(),
+    conformer_small(convolution_norm="batch"),
     conformer_switchboard(),
     wav2vec2_base(),
     SearchSpace((2, 3), (32, 64), (4, 8), layerwise=True),
@@ -43,6 +43,12 @@ VALUES = [
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_a_described_value_is_restored(value):
     assert restore(json.loads(json.dumps(describe(value)))) == value
+
+
+def test_a_conformer_described_before_it_had_a_choice_of_norms_has_layer_norms():
+    described = describe(conformer_tiny())
+    assert described.pop("convolution_norm") == "layer"
+    assert restore(described) == conformer_tiny()
 
 
 def test_a_described_sentencepiece_tokenizer_is_restored():

@@ -62,6 +62,8 @@ def test_impossible_layouts_are_refused():
         make_layout(kernel_size=4)
     with pytest.raises(ValueError, match="'relative' or 'rotary'; found 'absolute'"):
         make_layout(positions="absolute")
+    with pytest.raises(ValueError, match=r"is 'layer' or 'batch'; found 'group'\. Choose one of the two"):
+        make_layout(convolution_norm="group")
 
 
 def test_wav2vec2_is_refused_naming_what_exists():
