@@ -36,7 +36,7 @@ def gradients(device, in_batch, autocast=False):
             task, batch, plan, Objective(), scale=0.25, backward=torch.Tensor.backward, draw=Draw(0, 0, 0)
         )
     touch_all(task.parameters()).backward()
-    found = {name: parameter.grad.cpu() for name, parameter in task.named_parameters()}
+    found = {name: parameter.grad.cpu() for name, parameter in task.named_parameters() if parameter.grad is not None}
     return {name: float(loss) for name, loss in losses.items()}, found
 
 

@@ -62,7 +62,9 @@ def run(config: DictConfig) -> None:
     batches = examples.watch(_readable(data.loader(config.split)))
     evaluations, references = evaluate(task, batches, members, decode=decode, device=device(config.device))
     slices = slice_rates(data, config.split, instantiate(config.slicing), references, evaluations)
-    rows = [_row(task, evaluation) | {"slices": rates} for evaluation, rates in zip(evaluations, slices, strict=True)]
+    rows: list[dict[str, Any]] = [
+        {**_row(task, evaluation), "slices": rates} for evaluation, rates in zip(evaluations, slices, strict=True)
+    ]
     sizes = [row["bytes_stored"] for row in rows]
     ends = dict.fromkeys((sizes.index(max(sizes)), sizes.index(min(sizes))))  # an ordered set
     shown = examples.rows(references, [evaluations[index] for index in ends])
