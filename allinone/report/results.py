@@ -40,9 +40,10 @@ class Evaluated:
             references = _words(folder / "reference.trn")
             hypotheses = {name: _words(folder / f"{name}.trn") for name in names}
         except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+            found = error.filename if isinstance(error, OSError) else repr(error)
             raise ValueError(
                 "A report requires the run folder of an `allinone evaluate`, with results.json and a .trn file for "
-                f"each member; found {folder}, where these are missing or unreadable ({error!r}). "
+                f"each member; found {folder}, where these are missing or unreadable ({found}). "
                 "Name the folder that evaluate said its results are in."
             ) from error
         return cls(folder, results, references, hypotheses)
