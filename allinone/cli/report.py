@@ -100,9 +100,10 @@ def _said(training: dict[str, Any]) -> str:
 
 
 def _command(verb: str, folder: Path) -> str | None:
-    """The command line that a run folder came from."""
+    """The command line that a run folder came from, without where this machine keeps decoded audio."""
     path = folder / ".hydra" / "overrides.yaml"
     if not path.is_file():
         return None
     overrides = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return shlex.join(["allinone", verb, *map(str, overrides)])
+    kept = (str(override) for override in overrides if not str(override).startswith("data.cache="))
+    return shlex.join(["allinone", verb, *kept])

@@ -22,6 +22,7 @@ def test_the_table_of_a_run_names_its_commands_and_its_cost(call, evaluated, tra
     assert all(line.endswith("| same |") for line in rows[1:])
     assert "correction for 8 members" in said.out
     assert "* family: `allinone train experiment=tiny_synthetic trainer.max_steps=4" in said.out
+    assert "data.cache" not in said.out
     assert f"4 steps; {cost['seconds']:,.0f} s of training" in said.out
     assert f"; {cost['machine']}; allinone 0.1.0" in said.out
     assert "* evaluated by `allinone evaluate checkpoint=" in said.out
