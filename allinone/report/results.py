@@ -1,6 +1,7 @@
 """The table of results: every member's size and error rates, and whether it differs from a baseline."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,29 @@ class Evaluated:
                 "Name the folder that evaluate said its results are in."
             ) from error
         return cls(folder, results, references, hypotheses)
+
+    @classmethod
+    def pooled(cls, parts: "Sequence[Evaluated]") -> "Evaluated":
+        """Evaluations of one checkpoint on several splits as one; the results are those of the first.
+
+        Raises:
+            ValueError: if they are not of the same members, or an utterance is in two of them.
+        """
+        first = parts[0]
+        references: dict[str, list[str]] = {}
+        hypotheses: dict[str, dict[str, list[str]]] = {name: {} for name in first.hypotheses}
+        for part in parts:
+            twice = references.keys() & part.references.keys()
+            if twice or part.hypotheses.keys() != hypotheses.keys():
+                raise ValueError(
+                    f"Splits are pooled that share no utterance, of the same members; found {part.folder} with "
+                    f"{', '.join(sorted(twice)[:10]) or ', '.join(part.hypotheses)} beside {first.folder}. Name each "
+                    "split once."
+                )
+            references |= part.references
+            for name, heard in part.hypotheses.items():
+                hypotheses[name] |= heard
+        return cls(first.folder, first.results, references, hypotheses)
 
 
 def judge(
