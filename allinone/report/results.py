@@ -137,9 +137,14 @@ def table(rows: list[Row], baseline: Row | None) -> str:
         line = [*_size(row), f"{row['wer']:.1f} ({_between(row['wer_interval'], '.1f')})"]
         if baseline is not None:
             interval = _between(row["difference_interval"], "+.1f")
-            line += [f"{row['difference']:+.1f} ({interval})", f"{row['p_holm']:.4f}", row["verdict"]]
+            line += [f"{row['difference']:+.1f} ({interval})", probability(row["p_holm"]), row["verdict"]]
         lines.append(line)
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def probability(p: float) -> str:
+    """A p value as tables show it."""
+    return f"{p:.4f}" if p >= 1e-4 else "< 0.0001"
 
 
 def put_section(document: str, section: str, body: str) -> str:
