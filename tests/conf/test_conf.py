@@ -112,7 +112,7 @@ def test_every_file_says_first_what_it_is(path):
 
 def test_no_group_bears_the_name_of_an_argument():
     assert not ARGUMENTS & set(GROUPS)
-    for verb in ("evaluate", "score", "export", "transcribe"):
+    for verb in ("evaluate", "score", "report", "compare", "export", "transcribe"):
         settings = (key for key in compose(verb) if key not in ("data", "decoder"))  # these are parts there, too
         assert not set(settings) & set(GROUPS)
 
