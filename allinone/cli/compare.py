@@ -2,20 +2,18 @@
 
 import json
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from allinone.cli.evaluations import Ready, write_evaluation
+from allinone.cli.pages import check_page, show_page
 from allinone.cli.run_folder import CHECKPOINTS
-from allinone.cli.tables import check_format, show_json
 from allinone.data.rows import check_split
-from allinone.report.results import Evaluated, put_section
+from allinone.report.results import Evaluated
 from allinone.report.twins import TrainingRun, costs, judge_twins, require_alike
 from allinone.report.twins_page import draw, page
 from allinone.training.checkpoints import MODEL
@@ -27,12 +25,12 @@ PICTURE = "twins.svg"
 
 def run(config: DictConfig) -> None:
     """Prints the table; the run folder gets the evaluations, the table as JSON, and a picture."""
-    check_format(config.format, ("markdown", "json"))
-    splits = [config.splits] if isinstance(config.splits, str) else list(config.splits)
+    check_page(config)
+    splits, paths = ([given] if isinstance(given, str) else list(given) for given in (config.splits, config.twins))
     for split in splits:
         check_split(split)
     one_pass = TrainingRun.read(Path(config.one_pass))
-    twins = [TrainingRun.read(Path(path)) for path in config.twins]
+    twins = [TrainingRun.read(Path(path)) for path in paths]
     baseline = None if config.baseline is None else TrainingRun.read(Path(config.baseline))
     require_alike([one_pass, *twins, *([] if baseline is None else [baseline])])
     names = _names(twins)
@@ -69,21 +67,8 @@ def run(config: DictConfig) -> None:
     }
     (folder / "comparison.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     draw(document, folder / PICTURE)
-    _show(document, config)
+    show_page(config, page(document), document)
     logger.info("Evaluations, comparison.json and %s are in %s.", PICTURE, folder)
-
-
-def _show(document: dict[str, Any], config: DictConfig) -> None:
-    if config.format == "json":
-        show_json(document)
-    elif config.output is None:
-        print(page(document), end="")
-    else:
-        output = Path(str(config.output))
-        before = output.read_text(encoding="utf-8") if output.exists() else ""
-        written = output.with_name(output.name + ".new")
-        written.write_text(put_section(before, str(config.section), page(document)), encoding="utf-8")
-        os.replace(written, output)
 
 
 def _names(runs: Sequence[TrainingRun]) -> list[str]:

@@ -1,7 +1,6 @@
 """`allinone report`: the table of results of a family, with significance, for a RESULTS.md."""
 
 import json
-import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -9,32 +8,20 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig
 
+from allinone.cli.pages import check_page, show_page
 from allinone.cli.run_folder import CHECKPOINTS, FINISHED
-from allinone.cli.tables import check_format, show_json
-from allinone.report.results import Evaluated, Row, judge, put_section, table
+from allinone.report.results import Evaluated, Row, judge, table
 
 
 def run(config: DictConfig) -> None:
     """Prints the table, or puts it into a document."""
-    check_format(config.format, ("markdown", "json"))
-    if config.output is not None and config.format == "json":
-        raise ValueError("output takes Markdown; found format=json. Leave one of the two out.")
+    check_page(config)
     evaluated = Evaluated.read(Path(config.evaluation))
     baseline = None if config.baseline is None else Evaluated.read(Path(config.baseline))
     rows = judge(evaluated, baseline, alpha=config.alpha, samples=config.samples, seed=config.seed)
     runs = [(name, _training(each)) for name, each in (("family", evaluated), ("baseline", baseline)) if each]
-    if config.format == "json":
-        show_json({**_conditions(evaluated), "members": rows, "training": dict(runs)})
-        return
-    body = "\n".join([_caption(evaluated, rows, config), table(rows, _first(baseline)), _notes(evaluated, runs)])
-    if config.output is None:
-        print(body, end="")
-        return
-    output = Path(str(config.output))
-    before = output.read_text(encoding="utf-8") if output.exists() else ""
-    written = output.with_name(output.name + ".new")
-    written.write_text(put_section(before, str(config.section), body), encoding="utf-8")
-    os.replace(written, output)
+    page = "\n".join([_caption(evaluated, rows, config), table(rows, _first(baseline)), _notes(evaluated, runs)])
+    show_page(config, page, {**_conditions(evaluated), "members": rows, "training": dict(runs)})
 
 
 def _first(baseline: Evaluated | None) -> Row | None:

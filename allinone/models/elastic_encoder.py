@@ -31,7 +31,7 @@ class ElasticEncoder(nn.Module):
 
     Attributes:
         recompute: whether what happens inside each layer is computed again in the backward pass instead of being kept
-            (activation checkpointing, Chen et al. 2016): less memory for about a third more time.
+            (activation checkpointing, Chen et al. 2016): less memory for one more forward pass.
         statistics: of batch norms: under the name of a member, the buffers of its last layer. A layer's statistics
             depend on itself and on the layers below it, so that a member has those of all shallower ones of its kind.
             They are of the weights as they were when it was recalibrated, are no part of the state, and are neither

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from allinone.report.results import probability
 from allinone.report.twins import NOT_WORSE, Row
 
 
@@ -33,7 +34,7 @@ def page(document: dict[str, Any]) -> str:
 
 def _judgement(found: dict[str, Any]) -> list[str]:
     low, high = found["interval"]
-    return [f"{found['difference']:+.1f} ({low:+.1f} to {high:+.1f})", f"{found['p_holm']:.4f}", found["verdict"]]
+    return [f"{found['difference']:+.1f} ({low:+.1f} to {high:+.1f})", probability(found["p_holm"]), found["verdict"]]
 
 
 def _caption(document: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ class FitSettings:
         precision: of the arithmetic, as Lightning names it: 32-true, bf16-mixed, 16-mixed.
         compile_layers: whether each encoder layer is compiled; pays on a GPU.
         activation_checkpointing: whether each encoder layer is computed again in the backward pass instead of keeping
-            what happened inside it: less memory for about a third more time.
+            what happened inside it: less memory for one more forward pass.
         accelerator: cpu, gpu or auto.
         devices: processes per machine; auto for all.
         num_nodes: machines.

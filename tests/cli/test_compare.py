@@ -41,7 +41,7 @@ def test_members_stand_beside_their_twins_with_the_cost_of_both(call, trained, t
 def test_the_table_replaces_a_section_of_a_document(call, trained, twins):
     Path("RESULTS.md").write_text("# Results\n")
     said = call(
-        "compare", f"one_pass={trained.folder}", f"twins=[{twins[0]}]", "splits=dev", "samples=100", "output=RESULTS.md"
+        "compare", f"one_pass={trained.folder}", f"twins={twins[0]}", "splits=dev", "samples=100", "output=RESULTS.md"
     )
     assert (said.code, said.out) == (0, "")
     assert Path("RESULTS.md").read_text().startswith("# Results\n\n<!-- allinone report: twins -->\n")
@@ -53,6 +53,7 @@ def test_what_cannot_be_compared_is_told(call, here, trained, twins, corpus):
     wider = ("sampler=fixed", "space.widths=[24]", "sampler.subnet=smallest", "hydra.run.dir=wider")
     assert call(*TRAIN, *data, *wider).code == 0
     for arguments, message in (
+        ((one, "twins=[]", "format=json", "output=a.md"), "output takes Markdown; found format=json"),
         ((one, "twins=[]"), "A comparison requires twins; found none"),
         ((one, f"twins=[{trained.folder}]"), "found " + str(trained.folder) + " with allinone.subnet.SandwichSampler"),
         ((one, f"twins=[{twins[0]},{twins[0]}]"), f"found two runs that trained {twins[0]}"),
