@@ -48,6 +48,7 @@ def training_step(config: DictConfig, tokenizer: Tokenizer) -> TrainingStep:
     """The step of the configured run, on the device that the verb was told."""
     return TrainingStep(
         layout=instantiate(config.network),
+        attention=instantiate(config.attention),
         tokenizer=tokenizer,
         quantizer=instantiate(config.quantizer),
         features=instantiate(config.features),

@@ -31,6 +31,7 @@ def run(config: DictConfig) -> None:
     tokenizer = instantiate(config.tokenizer)
     bench = StepBench(
         layout=instantiate(config.network),
+        attention=instantiate(config.attention),
         space=instantiate(config.space),
         tokenizer=tokenizer if isinstance(tokenizer, Tokenizer) else CharTokenizer(),
         quantizer=instantiate(config.quantizer),

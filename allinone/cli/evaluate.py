@@ -14,7 +14,7 @@ from allinone.cli.slices import show_slices
 from allinone.cli.tables import NAME, PARAMETERS, RATIO, STORED, Column, check_format, show_json, show_table
 from allinone.data.rows import check_split
 from allinone.subnet import SubnetConfig
-from allinone.tasks.ctc import CtcTask
+from allinone.tasks.speech import SpeechTask
 
 COLUMNS = (
     NAME,
@@ -67,7 +67,7 @@ def _check(config: DictConfig) -> None:
         )
 
 
-def _members(config: DictConfig, task: CtcTask) -> list[SubnetConfig]:
+def _members(config: DictConfig, task: SpeechTask) -> list[SubnetConfig]:
     if config.subnets is None:
         return members_to_list(task.space, config.sample, config.seed)
     names = [config.subnets] if isinstance(config.subnets, str) else config.subnets

@@ -21,8 +21,8 @@ from allinone.data import Batch, SpeechDataModule
 from allinone.decoding import Decode, Decoder
 from allinone.scoring import write_trn
 from allinone.subnet import SubnetConfig
-from allinone.tasks.ctc import CtcTask
 from allinone.tasks.evaluation import Evaluation, evaluate
+from allinone.tasks.speech import SpeechTask
 from allinone.training.start import load_task
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Ready:
     """
 
     checkpoint: Path
-    task: CtcTask
+    task: SpeechTask
     members: Sequence[SubnetConfig]
     data: SpeechDataModule
     decoder: Decoder
@@ -54,7 +54,7 @@ class Ready:
 
     @classmethod
     def load(
-        cls, checkpoint: Path, config: DictConfig, members: Callable[[CtcTask], Sequence[SubnetConfig]]
+        cls, checkpoint: Path, config: DictConfig, members: Callable[[SpeechTask], Sequence[SubnetConfig]]
     ) -> "Ready":
         """Loads and checks everything before anything is computed.
 
@@ -115,7 +115,7 @@ def write_evaluation(
     (folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 
-def _data(given: DictConfig, task: CtcTask, about: dict[str, Any]) -> SpeechDataModule:
+def _data(given: DictConfig, task: SpeechTask, about: dict[str, Any]) -> SpeechDataModule:
     data = ready_data(_data_settings(given, about), task)
     if about["origin"].get("data_hash") not in (None, data.fingerprint):
         logger.warning(
@@ -144,7 +144,7 @@ def _data_settings(given: DictConfig, about: dict[str, Any]) -> dict[str, Any]:
     return {**trained, **changes}
 
 
-def _row(task: CtcTask, evaluation: Evaluation) -> dict[str, Any]:
+def _row(task: SpeechTask, evaluation: Evaluation) -> dict[str, Any]:
     words, characters = evaluation.words, evaluation.characters
     return {
         "name": evaluation.member.name,
@@ -155,5 +155,5 @@ def _row(task: CtcTask, evaluation: Evaluation) -> dict[str, Any]:
         "insertions": words.insertions,
         "words": words.words,
         "characters": characters.words,
-        **size(task.layout, task.cost(evaluation.member)),
+        **size(task.layout, task.whole_bytes, task.cost(evaluation.member)),
     }

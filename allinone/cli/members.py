@@ -36,12 +36,19 @@ def members_to_list(space: SearchSpace, sample: int, seed: int) -> list[SubnetCo
     return list(dict.fromkeys((space.largest, *between, space.smallest)))
 
 
-def size(layout: Layout, cost: Cost) -> dict[str, Any]:
-    """The columns on the size of a member, as JSON takes them."""
+def size(layout: Layout, whole: int, cost: Cost) -> dict[str, Any]:
+    """The columns on the size of a member, as JSON takes them.
+
+    Args:
+        layout: of the encoders.
+        whole: stored bytes of the whole recogniser at full precision.
+        cost: of the member.
+    """
     return {
         "parameters": round(cost.parameters),
         "bytes": round(cost.bytes),
         "ratio": full_precision_bytes(layout) / cost.bytes,
         "bytes_stored": cost.bytes_stored,
+        "system_ratio": whole / cost.bytes_stored,
         "macs": round(cost.macs),
     }

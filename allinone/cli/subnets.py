@@ -5,10 +5,10 @@ from omegaconf import DictConfig
 
 from allinone.cli.members import members_to_list, size
 from allinone.cli.tables import BYTES, NAME, PARAMETERS, RATIO, STORED, Column, check_format, show_json, show_table
-from allinone.models import Layout
+from allinone.models import DecoderLayout, Layout
 from allinone.quantization import Quantizer
 from allinone.subnet import SearchSpace
-from allinone.tasks.ctc import ctc_cost, refuse_misfit
+from allinone.tasks.speech import full_system_bytes, refuse_misfit, system_cost
 from allinone.text import Tokenizer
 
 COLUMNS = (NAME, PARAMETERS, BYTES, RATIO, STORED, Column("MMAC\nper s", "macs", "{:,.0f}", 1e6))
@@ -19,11 +19,13 @@ def run(config: DictConfig) -> None:
     check_format(config.format)
     space: SearchSpace = instantiate(config.space)
     layout: Layout = instantiate(config.network)
-    refuse_misfit(layout, space)
+    attention: DecoderLayout | None = instantiate(config.attention)
+    refuse_misfit(layout, space, attention)
     quantizer: Quantizer = instantiate(config.quantizer)
     vocab_size = _vocab_size(config.tokenizer)
+    whole = full_system_bytes(layout, attention, vocab_size)
     rows = [
-        {"name": member.name, **size(layout, ctc_cost(layout, member, quantizer, vocab_size))}
+        {"name": member.name, **size(layout, whole, system_cost(layout, attention, member, quantizer, vocab_size))}
         for member in members_to_list(space, config.sample, config.seed)
     ]
     if config.format == "json":

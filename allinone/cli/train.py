@@ -21,9 +21,9 @@ from allinone.export.artefact import read_artefact
 from allinone.models import Layout
 from allinone.report.machine import code, machine
 from allinone.subnet import SearchSpace
-from allinone.tasks.ctc import CtcTask
 from allinone.tasks.description import restore
 from allinone.tasks.recalibration import recalibrate
+from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
 from allinone.training import FitSettings, OnePassModule, fit
 from allinone.training.checkpoints import (
@@ -119,14 +119,15 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def _task(config: DictConfig, layout: Layout, space: SearchSpace, data: SpeechDataModule) -> CtcTask:
+def _task(config: DictConfig, layout: Layout, space: SearchSpace, data: SpeechDataModule) -> SpeechTask:
     """The supernet; one that starts from trained weights keeps their labels."""
-    return CtcTask(
+    return SpeechTask(
         layout=layout,
         space=space,
         tokenizer=_tokenizer(config, data),
         quantizer=instantiate(config.quantizer),
         features=instantiate(config.features),
+        attention=instantiate(config.attention),
         augment=instantiate(config.augment),
     )
 
@@ -141,7 +142,7 @@ def _tokenizer(config: DictConfig, data: SpeechDataModule) -> Tokenizer:
     return tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer(data.texts("train"))
 
 
-def _initialise(task: CtcTask, source: str | None) -> None:
+def _initialise(task: SpeechTask, source: str | None) -> None:
     """Starts from nothing, from an exported member or from a checkpoint."""
     if source is not None and Path(source).is_dir():
         take_over_weights(task, read_artefact(Path(source)).weights, source)

@@ -9,13 +9,13 @@ from omegaconf import OmegaConf
 
 from allinone.data import SpeechDataModule
 from allinone.subnet import SubnetConfig
-from allinone.tasks.ctc import CtcTask
 from allinone.tasks.recalibration import recalibrate
+from allinone.tasks.speech import SpeechTask
 
 logger = logging.getLogger(__name__)
 
 
-def ready_data(settings: Mapping[str, Any], task: CtcTask) -> SpeechDataModule:
+def ready_data(settings: Mapping[str, Any], task: SpeechTask) -> SpeechDataModule:
     """The data of these settings, prepared and checked."""
     config = OmegaConf.create({"data": dict(settings)})  # so that messages name settings in full
     data: SpeechDataModule = instantiate(config.data)
@@ -24,7 +24,7 @@ def ready_data(settings: Mapping[str, Any], task: CtcTask) -> SpeechDataModule:
     return data
 
 
-def trained_data(task: CtcTask, about: Mapping[str, Any]) -> SpeechDataModule:
+def trained_data(task: SpeechTask, about: Mapping[str, Any]) -> SpeechDataModule:
     """The data that a checkpoint names as its own, prepared and checked.
 
     Raises:
@@ -40,7 +40,7 @@ def trained_data(task: CtcTask, about: Mapping[str, Any]) -> SpeechDataModule:
 
 
 def provide_statistics(
-    task: CtcTask,
+    task: SpeechTask,
     members: Sequence[SubnetConfig],
     about: Mapping[str, Any],
     data: Callable[[], SpeechDataModule],

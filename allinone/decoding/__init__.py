@@ -1,7 +1,7 @@
-"""Decoding: from a network's log probabilities to texts."""
+"""Decoding: from what a network heard to texts."""
 
 from allinone.decoding.beam import Beam, NgramBeam
-from allinone.decoding.decoder import Decode, Decoder
+from allinone.decoding.decoder import Decode, Decoder, Heard, Hypothesis, Speller
 from allinone.decoding.greedy import Greedy, ctc_greedy
 
-__all__ = ["Beam", "Decode", "Decoder", "Greedy", "NgramBeam", "ctc_greedy"]
+__all__ = ["Beam", "Decode", "Decoder", "Greedy", "Heard", "Hypothesis", "NgramBeam", "Speller", "ctc_greedy"]

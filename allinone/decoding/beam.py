@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from allinone.decoding.arpa import arpa_words
-from allinone.decoding.decoder import Decode
+from allinone.decoding.decoder import Decode, Heard, Hypothesis
 from allinone.decoding.flashlight import beam_search
 from allinone.decoding.lexicon import spell
 from allinone.text import Tokenizer
@@ -40,9 +40,9 @@ class Beam:
         """The decoder for these labels."""
         search = beam_search(tokenizer.vocab_size, beam_size=self.beam_size, beam_threshold=self.beam_threshold)
 
-        def decode(log_probs: Tensor, lengths: Tensor) -> list[str]:
-            found = search(log_probs.float().cpu().contiguous(), lengths.cpu())
-            return [tokenizer.decode(best.tokens.tolist()) for best in _best(found)]
+        def decode(heard: Heard) -> list[list[Hypothesis]]:
+            found = search(heard.log_probs.float().cpu().contiguous(), heard.lengths.cpu())
+            return [[_hypothesis(tokenizer.decode(best.tokens.tolist()), best)] for best in _best(found)]
 
         return decode
 
@@ -94,9 +94,9 @@ class NgramBeam:
             beam_threshold=self.beam_threshold,
         )
 
-        def decode(log_probs: Tensor, lengths: Tensor) -> list[str]:
-            found = search(*_emissions(log_probs.float().cpu(), lengths.cpu(), lexicon.separator))
-            return [lexicon.text(best.words, tokenizer) for best in _best(found)]
+        def decode(heard: Heard) -> list[list[Hypothesis]]:
+            found = search(*_emissions(heard.log_probs.float().cpu(), heard.lengths.cpu(), lexicon.separator))
+            return [[_hypothesis(lexicon.text(best.words, tokenizer), best)] for best in _best(found)]
 
         return decode
 
@@ -114,6 +114,10 @@ def _emissions(log_probs: Tensor, lengths: Tensor, separator: int | None) -> tup
     longer[last] = _NEVER
     longer[*last, separator] = 0.0
     return longer, lengths + 1
+
+
+def _hypothesis(text: str, found: Any) -> Hypothesis:
+    return Hypothesis(text, {"total": float(found.score)})
 
 
 def _best(found: Iterable[Sequence[Any]]) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from allinone.decoding.decoder import Decode
+from allinone.decoding.decoder import Decode, Heard, Hypothesis, ctc_path_scores
 from allinone.text import Tokenizer
 
 
@@ -16,8 +16,13 @@ class Greedy:
     def build(self, tokenizer: Tokenizer) -> Decode:
         """The decoder for these labels."""
 
-        def decode(log_probs: Tensor, lengths: Tensor) -> list[str]:
-            return [tokenizer.decode(labels) for labels in ctc_greedy(log_probs, lengths)]
+        def decode(heard: Heard) -> list[list[Hypothesis]]:
+            labels = ctc_greedy(heard.log_probs, heard.lengths)
+            scores = ctc_path_scores(heard.log_probs, heard.lengths).tolist()
+            return [
+                [Hypothesis(tokenizer.decode(best), {"total": score, "ctc": score})]
+                for best, score in zip(labels, scores, strict=True)
+            ]
 
         return decode
 

@@ -13,9 +13,9 @@ from allinone.export.extract import as_float, load_weights
 from allinone.export.manifest import AGAIN, FILE_NAME, Manifest
 from allinone.export.tensors import Weight, decode, payload
 from allinone.layers import LogMelSettings
-from allinone.models import Layout
+from allinone.models import DecoderLayout, Layout
 from allinone.subnet import SubnetConfig
-from allinone.tasks import CtcNetwork, build_network, restore
+from allinone.tasks import SpeechNetwork, build_network, restore
 from allinone.text import Tokenizer
 
 
@@ -28,14 +28,16 @@ class Artefact:
         weights: what the file of weights holds, under the names of the network's state.
         network: the plain network with these weights, frozen and in evaluation mode.
         layout: the family of encoders that it belongs to.
+        attention: the sizes of its attention decoder; None if it has none.
         features: how features are computed.
         tokenizer: its labels.
     """
 
     manifest: Manifest
     weights: dict[str, Weight]
-    network: CtcNetwork
+    network: SpeechNetwork
     layout: Layout
+    attention: DecoderLayout | None
     features: LogMelSettings
     tokenizer: Tokenizer
 
@@ -70,12 +72,12 @@ def read_artefact(folder: Path) -> Artefact:
             f"{payload(tensors)}. {AGAIN}"
         )
     weights = decode(tensors, manifest.tensors)
-    layout, features, tokenizer = _parts(manifest, folder)
+    layout, attention, features, tokenizer = _parts(manifest, folder)
     if tokens_file.read_bytes() != tokens_text(tokenizer.tokens).encode():
         raise ValueError(
             f"{tokens_file} must list the {tokenizer.vocab_size} tokens of the network; found others. {AGAIN}"
         )
-    network = build_network(layout, features, tokenizer, SubnetConfig.parse(manifest.member))
+    network = build_network(layout, features, tokenizer, SubnetConfig.parse(manifest.member), attention)
     _check_shapes(network, weights, manifest.member)
     load_weights(network, weights)
     return Artefact(
@@ -83,6 +85,7 @@ def read_artefact(folder: Path) -> Artefact:
         weights=weights,
         network=network,
         layout=layout,
+        attention=attention,
         features=features,
         tokenizer=tokenizer,
     )
@@ -112,26 +115,31 @@ def tokens_text(tokens: tuple[str, ...]) -> str:
     return "".join(f"{token} {label}\n" for label, token in enumerate(tokens))
 
 
-def _parts(manifest: Manifest, folder: Path) -> tuple[Any, LogMelSettings, Tokenizer]:
-    """Layout, features and tokenizer."""
+def _parts(manifest: Manifest, folder: Path) -> tuple[Any, DecoderLayout | None, LogMelSettings, Tokenizer]:
+    """Layout, attention decoder, features and tokenizer."""
     try:
-        layout, features, tokenizer = (restore(manifest.network.get(part)) for part in _PARTS)
+        layout, attention, features, tokenizer = (restore(manifest.network.get(part)) for part in _PARTS)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{folder / FILE_NAME} must describe {', '.join(_PARTS)} of the network; found a description that does not "
             f"serve ({error}). {AGAIN}"
         ) from error
-    fits = hasattr(layout, "build"), isinstance(features, LogMelSettings), isinstance(tokenizer, Tokenizer)
+    fits = (
+        hasattr(layout, "build"),
+        isinstance(attention, DecoderLayout | None),
+        isinstance(features, LogMelSettings),
+        isinstance(tokenizer, Tokenizer),
+    )
     if not all(fits):
         wrong = ", ".join(part for part, right in zip(_PARTS, fits, strict=True) if not right)
         raise ValueError(
             f"{folder / FILE_NAME} must describe {', '.join(_PARTS)} of the network; found another kind of value as "
             f"{wrong}. {AGAIN}"
         )
-    return layout, features, tokenizer
+    return layout, attention, features, tokenizer
 
 
-_PARTS = ("layout", "features", "tokenizer")
+_PARTS = ("layout", "attention", "features", "tokenizer")
 
 
 def _check_shapes(network: nn.Module, weights: Mapping[str, Weight], member: str) -> None:

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from allinone.export.tensors import Weight
 from allinone.quantization import Quantised
 from allinone.subnet import SubnetConfig
-from allinone.tasks import CtcNetwork
+from allinone.tasks import SpeechNetwork
 
 if TYPE_CHECKING:  # a recogniser runs without the supernet's code
-    from allinone.tasks.ctc import CtcTask
+    from allinone.tasks.speech import SpeechTask
 
 
-def extract(task: "CtcTask", subnet: SubnetConfig) -> CtcNetwork:
+def extract(task: "SpeechTask", subnet: SubnetConfig) -> SpeechNetwork:
     """The member ``subnet`` of a supernet as a plain network on the CPU, frozen and in evaluation mode.
 
     Its outputs equal ``task(waveforms, lengths, subnet)`` of the supernet in evaluation mode, bit for bit in float32.
@@ -29,7 +29,7 @@ def extract(task: "CtcTask", subnet: SubnetConfig) -> CtcNetwork:
     return network
 
 
-def evaluation_copy(task: "CtcTask", subnet: SubnetConfig) -> "CtcTask":
+def evaluation_copy(task: "SpeechTask", subnet: SubnetConfig) -> "SpeechTask":
     """A copy of a supernet on the CPU and in evaluation mode; the original stays where and as it is.
 
     Scales are computed from their logarithms: another device can differ in their last bit, so that what is stored has

@@ -107,8 +107,7 @@ class Recogniser:
         device = next(self.network.parameters()).device
         waveforms = nn.utils.rnn.pad_sequence(batch, batch_first=True).to(device)
         lengths = torch.tensor([len(samples) for samples in batch], device=device)
-        output = self.network(waveforms, lengths)
-        return self._decode(output.log_probs, output.lengths)
+        return [hypotheses[0].text for hypotheses in self._decode(self.network(waveforms, lengths))]
 
 
 def load(folder: str | os.PathLike[str], *, decoder: Decoder = GREEDY) -> Recogniser:

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from allinone.decoding import Heard
 from allinone.subnet import SubnetConfig
 
 if TYPE_CHECKING:
-    from allinone.tasks.ctc import CtcTask
+    from allinone.tasks.speech import SpeechTask
 
 _SECONDS = (4.0, 2.7, 1.3, 0.6)  # of the waveforms that both networks hear
 _HEADER = 0.02  # of a file above 1 MB
 _LARGE = 1_000_000
+_LABELS = 5
 
 
 def verify_size(payload: int, announced: int, file: Path) -> None:
@@ -34,7 +36,7 @@ def verify_size(payload: int, announced: int, file: Path) -> None:
         raise _refusal("the file", f"{payload} bytes and at most 2 % more", f"{size}")
 
 
-def verify_outputs(network: nn.Module, task: "CtcTask", subnet: SubnetConfig) -> None:
+def verify_outputs(network: nn.Module, task: "SpeechTask", subnet: SubnetConfig) -> None:
     """Makes sure that a plain network is the member, on a padded batch.
 
     Args:
@@ -48,16 +50,25 @@ def verify_outputs(network: nn.Module, task: "CtcTask", subnet: SubnetConfig) ->
     """
     waveforms, lengths = _batch(task.features.settings.sample_rate)
     with torch.no_grad():
-        required, found = task(waveforms, lengths, subnet), network(waveforms, lengths)
-    if not required.log_probs.isfinite().all():
+        required, found = _said(task(waveforms, lengths, subnet)), _said(network(waveforms, lengths))
+    if not all(output.isfinite().all() for output in required):
         raise ValueError(
             f"The outputs of {subnet.name} must be finite; found NaN or infinity. "
             "This training has diverged: export from an earlier checkpoint."
         )
-    if not torch.equal(required.lengths, found.lengths) or not torch.equal(required.log_probs, found.log_probs):
-        same_shape = required.log_probs.shape == found.log_probs.shape
-        difference = (required.log_probs - found.log_probs).abs().max().item() if same_shape else "other shapes"
-        raise _refusal("the outputs", "exactly those of the supernet", f"a difference of {difference}")
+    for wanted, got in zip(required, found, strict=True):
+        if not torch.equal(wanted, got):
+            difference = (wanted - got).abs().max().item() if wanted.shape == got.shape else "other shapes"
+            raise _refusal("the outputs", "exactly those of the supernet", f"a difference of {difference}")
+
+
+def _said(heard: Heard) -> list[torch.Tensor]:
+    """All outputs: frames' lengths, CTC, and what the attention decoder says to a text without sense."""
+    said = [heard.lengths, heard.log_probs]
+    if heard.speller is not None:
+        labels = torch.arange(_LABELS).expand(len(heard.lengths), -1) % heard.log_probs.shape[-1]
+        said.append(heard.speller(heard.encoded, heard.lengths, labels))
+    return said
 
 
 def _batch(sample_rate: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -22,13 +22,13 @@ from allinone.subnet import SubnetConfig
 from allinone.tasks import describe
 
 if TYPE_CHECKING:  # a recogniser runs without the supernet's code
-    from allinone.tasks.ctc import CtcTask
+    from allinone.tasks.speech import SpeechTask
 
 WEIGHTS, TOKENS, CARD = "model.safetensors", "tokens.txt", "README.md"
 
 
 def write_artefact(
-    task: "CtcTask",
+    task: "SpeechTask",
     subnet: SubnetConfig,
     folder: Path,
     *,
@@ -74,6 +74,7 @@ def write_artefact(
             ratio=full_precision_bytes(task.layout) / cost.bytes,
             network={
                 "layout": describe(task.layout),
+                "attention": describe(task.attention),
                 "features": describe(task.features.settings),
                 "tokenizer": describe(task.tokenizer),
             },

@@ -4,6 +4,7 @@ from allinone.layers.attention import Context, RelativeSelfAttention, RotarySelf
 from allinone.layers.convolution import ConvolutionModule
 from allinone.layers.features import LogMel, LogMelSettings
 from allinone.layers.feed_forward import FeedForward
+from allinone.layers.label_attention import KeysValues, LabelAttention
 from allinone.layers.lengths import padding_mask
 from allinone.layers.normalization import MaskedBatchNorm
 from allinone.layers.spec_augment import SpecAugment
@@ -14,6 +15,8 @@ __all__ = [
     "Conv2dSubsampling",
     "ConvolutionModule",
     "FeedForward",
+    "KeysValues",
+    "LabelAttention",
     "LogMel",
     "LogMelSettings",
     "MaskedBatchNorm",

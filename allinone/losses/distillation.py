@@ -4,17 +4,25 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def kl_divergences(log_probs: Tensor, teacher_log_probs: Tensor, lengths: Tensor, padding: Tensor) -> Tensor:
-    """KL(teacher || member) of each utterance, averaged over its frames (All-in-one, Eq. 4).
+def kl_divergences(log_probs: Tensor, teacher_log_probs: Tensor) -> Tensor:
+    """KL(teacher || member) of each distribution (All-in-one, Eq. 4).
 
     Args:
-        log_probs: of the member, ``(batch, time, vocab)``.
+        log_probs: of the member, ``(batch, positions, vocab)``.
         teacher_log_probs: of the largest member, the same shape; no gradient flows into them.
-        lengths: valid frames, ``(batch,)``.
-        padding: ``(batch, time)``, True at padding.
 
     Returns:
-        ``(batch,)``.
+        ``(batch, positions)``.
     """
-    divergences = functional.kl_div(log_probs, teacher_log_probs.detach(), reduction="none", log_target=True).sum(-1)
-    return divergences.masked_fill(padding, 0).sum(1) / lengths.clamp(min=1)
+    return functional.kl_div(log_probs, teacher_log_probs.detach(), reduction="none", log_target=True).sum(-1)
+
+
+def valid_means(values: Tensor, lengths: Tensor, padding: Tensor) -> Tensor:
+    """The mean of each utterance over its valid positions, ``(batch,)``.
+
+    Args:
+        values: ``(batch, positions)``.
+        lengths: valid positions, ``(batch,)``.
+        padding: ``(batch, positions)``, True at padding.
+    """
+    return values.masked_fill(padding, 0).sum(1) / lengths.clamp(min=1)

@@ -1,4 +1,4 @@
-"""Named Conformer layouts with literal sizes.
+"""Named layouts of Conformers and attention decoders with literal sizes.
 
 What is left to choose is the precision of the front end (None is the member's own), the dropout, and the norm inside
 the convolution modules.
@@ -7,6 +7,7 @@ the convolution modules.
 from typing import Literal
 
 from allinone.models.conformer import ConformerLayout
+from allinone.models.decoder import DecoderLayout
 
 
 def conformer_switchboard(
@@ -64,3 +65,18 @@ def conformer_tiny(
         dropout=dropout,
         convolution_norm=convolution_norm,
     )
+
+
+def decoder_switchboard(dropout: float = 0.1) -> DecoderLayout:
+    """The attention decoder of All-in-one's Switchboard system (section 3.1): 6 layers."""
+    return DecoderLayout(num_layers=6, ffn_dim=2048, num_heads=4, dropout=dropout)
+
+
+def decoder_small(dropout: float = 0.1) -> DecoderLayout:
+    """For a few hours of speech, over :func:`conformer_small`: 2 layers."""
+    return DecoderLayout(num_layers=2, ffn_dim=512, num_heads=4, dropout=dropout)
+
+
+def decoder_tiny(dropout: float = 0.0) -> DecoderLayout:
+    """For tests, over :func:`conformer_tiny`: 2 layers."""
+    return DecoderLayout(num_layers=2, ffn_dim=64, num_heads=2, dropout=dropout)

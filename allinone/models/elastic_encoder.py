@@ -74,15 +74,21 @@ class ElasticEncoder(nn.Module):
 
     def encode(self, x: Tensor, lengths: Tensor, subnet: SubnetConfig) -> Tensor:
         """The layers: ``(batch, encoder time, dim)`` to the same."""
+        return self.layer_outputs(x, lengths, subnet)[-1]
+
+    def layer_outputs(self, x: Tensor, lengths: Tensor, subnet: SubnetConfig) -> list[Tensor]:
+        """What each layer of a member gives: the shallower members' outputs, too."""
         first = cast(Elastic, self.layers[0]).module
         context = cast(EncoderLayer, first).context(x, lengths)
         buffers = [NO_BUFFERS] * subnet.depth if self.training else self._statistics(subnet)
+        outputs = []
         for layer, config, own in zip(self.layers, subnet.layers, buffers, strict=False):  # the first of the largest
             if self.recompute and torch.is_grad_enabled():
                 x = cast(Tensor, checkpoint(layer, config, x, context, buffers=own, use_reentrant=False))
             else:
                 x = layer(config, x, context, buffers=own)
-        return x
+            outputs.append(x)
+        return outputs
 
     def compile_layers(self, backend: str = "inductor") -> None:
         """Compiles each layer by itself, in place: one graph for each precision and a few, whatever the member."""

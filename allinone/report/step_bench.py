@@ -7,16 +7,17 @@ from typing import Any
 
 import torch
 
+from allinone.decoding import Heard
 from allinone.layers import LogMelSettings
-from allinone.losses import ctc_losses
-from allinone.models import Layout
+from allinone.models import DecoderLayout, Layout
 from allinone.quantization import Quantizer
 from allinone.report.interleaved import Timing, interleaved, median_ratio
 from allinone.report.noise import noise_batch
 from allinone.report.step_cases import FULL, OWN, PLAIN, QUANTISED, Kind, StepCase, step_cases
 from allinone.subnet import FULL_PRECISION, SearchSpace
-from allinone.tasks.ctc import CtcTask
 from allinone.tasks.network import build_network
+from allinone.tasks.output import Output
+from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
 from allinone.training import Objective
 from allinone.training.objective import Weights
@@ -56,6 +57,7 @@ class StepBench:
 
     Args:
         layout: the network.
+        attention: its attention decoder; None if it has none.
         space: its members' sizes and precisions.
         tokenizer: its labels.
         quantizer: how weights are rounded.
@@ -70,6 +72,7 @@ class StepBench:
     """
 
     layout: Layout
+    attention: DecoderLayout | None
     space: SearchSpace
     tokenizer: Tokenizer
     quantizer: Quantizer
@@ -130,21 +133,22 @@ class StepBench:
     def _network(self) -> torch.nn.Module:
         """The largest member of ordinary layers, with nothing elastic."""
         torch.manual_seed(self.seed)
-        network = build_network(self.layout, self.features, self.tokenizer, self.space.largest)
+        network = build_network(self.layout, self.features, self.tokenizer, self.space.largest, self.attention)
         if self.compile:
             for layer in network.encoder.layers:
                 layer.compile()
         return network.to(self.device).train()
 
-    def _task(self, front_end: str) -> CtcTask:
+    def _task(self, front_end: str) -> SpeechTask:
         torch.manual_seed(self.seed)
         front_end_bits = None if front_end == OWN else FULL_PRECISION
-        task = CtcTask(
+        task = SpeechTask(
             layout=replace(self.layout, front_end_bits=front_end_bits),  # pyright: ignore[reportArgumentType]
             space=self.space,
             tokenizer=self.tokenizer,
             quantizer=self.quantizer,
             features=self.features,
+            attention=self.attention,
         )
         if self.compile:
             task.encoder.compile_layers()
@@ -155,16 +159,20 @@ class StepBench:
 
         def plain() -> None:
             with self._arithmetic():
-                output = module(batch.waveforms, batch.lengths)
-                losses = ctc_losses(output.log_probs, output.lengths, batch.labels, batch.label_lengths)
+                heard: Heard = module(batch.waveforms, batch.lengths)
+                spelt = None if heard.speller is None else heard.speller(heard.encoded, heard.lengths, batch.labels)
+                output = Output(heard.log_probs, heard.lengths, heard.encoded, (), spelt, batch.label_lengths + 1)
+                losses = replace(self.objective, intermediate=0.0).losses(output, batch.labels, batch.label_lengths)
             (losses.sum() / len(batch)).backward()
 
         if case is None:
             return plain
-        objective = self.objective if case.distillation else Objective(Weights(1.0, 0.0), Weights(1.0, 0.0))
+        objective = self.objective
+        if not case.distillation:
+            objective = replace(objective, depth=Weights(1.0, 0.0), other=Weights(1.0, 0.0))
 
         def elastic() -> None:
-            assert isinstance(module, CtcTask)
+            assert isinstance(module, SpeechTask)
             with self._arithmetic():
                 one_pass(
                     module,

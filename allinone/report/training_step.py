@@ -7,10 +7,10 @@ import torch
 
 from allinone.data import Batch
 from allinone.layers import LogMelSettings, SpecAugment
-from allinone.models import Layout
+from allinone.models import DecoderLayout, Layout
 from allinone.quantization import Quantizer
 from allinone.subnet import Sampler
-from allinone.tasks.ctc import CtcTask
+from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
 from allinone.training import AdamW, Objective
 from allinone.training.one_pass import Draw, assign, one_pass
@@ -22,6 +22,7 @@ class TrainingStep:
 
     Args:
         layout: the network.
+        attention: its attention decoder; None if it has none.
         tokenizer: its labels.
         quantizer: how weights are rounded.
         features: how features are computed.
@@ -35,6 +36,7 @@ class TrainingStep:
     """
 
     layout: Layout
+    attention: DecoderLayout | None
     tokenizer: Tokenizer
     quantizer: Quantizer
     features: LogMelSettings
@@ -46,18 +48,19 @@ class TrainingStep:
     recompute: bool = False
     device: str = "cpu"
 
-    def task(self) -> CtcTask:
+    def task(self) -> SpeechTask:
         """The supernet, with fresh weights."""
-        return CtcTask(
+        return SpeechTask(
             layout=self.layout,
             space=self.sampler.space,
             tokenizer=self.tokenizer,
             quantizer=self.quantizer,
             features=self.features,
+            attention=self.attention,
             augment=self.augment,
         )
 
-    def build(self, task: CtcTask) -> Callable[[Batch, int], None]:
+    def build(self, task: SpeechTask) -> Callable[[Batch, int], None]:
         """A function of a batch and its number that trains the supernet, which it puts into training mode there."""
         task.to(self.device).train()
         task.encoder.recompute = self.recompute

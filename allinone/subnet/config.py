@@ -41,9 +41,11 @@ class SubnetConfig:
     """
 
     layers: tuple[LayerConfig, ...]
+    decoder: tuple[LayerConfig, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "decoder", tuple(self.decoder))
         if not self.layers:
             raise ValueError("A sub-network needs at least one layer; found none. Give a LayerConfig for each layer.")
 

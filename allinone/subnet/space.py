@@ -23,6 +23,7 @@ class SearchSpace:
     widths: tuple[int, ...]
     bits: tuple[int, ...] = (32,)
     layerwise: bool = False
+    decoder: "SearchSpace | None" = None
 
     def __post_init__(self) -> None:
         for dimension in ("depths", "widths", "bits"):

@@ -1,6 +1,6 @@
-"""Tasks: ways of recognising speech, each a model with its loss and its outputs."""
+"""Tasks: ways of recognising speech, each a model with its outputs for training and for decoding."""
 
 from allinone.tasks.description import describe, restore
-from allinone.tasks.network import CtcNetwork, CtcOutput, build_network
+from allinone.tasks.network import SpeechNetwork, build_network
 
-__all__ = ["CtcNetwork", "CtcOutput", "build_network", "describe", "restore"]
+__all__ = ["SpeechNetwork", "build_network", "describe", "restore"]

@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from allinone.layers.features import LogMelSettings
-from allinone.models import ConformerLayout, Wav2Vec2Layout
+from allinone.models import ConformerLayout, DecoderLayout, Wav2Vec2Layout
 from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
 from allinone.text import CharTokenizer, SentencePieceTokenizer
@@ -16,6 +16,7 @@ _KINDS = {
         AbsMax,
         CharTokenizer,
         ConformerLayout,
+        DecoderLayout,
         LayerConfig,
         LogMelSettings,
         Lsq,

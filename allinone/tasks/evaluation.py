@@ -9,7 +9,7 @@ from allinone.data.batch import Batch
 from allinone.decoding import Decode
 from allinone.scoring import ErrorCounts, character_errors, word_errors
 from allinone.subnet import SubnetConfig
-from allinone.tasks.ctc import CtcTask, Shared
+from allinone.tasks.speech import Shared, SpeechTask
 
 
 @dataclass
@@ -28,17 +28,16 @@ class Evaluation:
     characters: ErrorCounts = field(default_factory=ErrorCounts)
     texts: dict[str, str] = field(default_factory=dict)
 
-    def add(self, task: CtcTask, shared: Shared, batch: Batch, decode: Decode) -> None:
+    def add(self, task: SpeechTask, shared: Shared, batch: Batch, decode: Decode) -> None:
         """Recognises one batch more.
 
         Args:
             task: the supernet.
             shared: what its members share of the batch.
             batch: ids and reference texts.
-            decode: from log probabilities to texts.
+            decode: from what it heard to texts.
         """
-        output = task.recognise(shared, self.member)
-        texts = decode(output.log_probs, output.lengths)
+        texts = [hypotheses[0].text for hypotheses in decode(task.recognise(shared, self.member))]
         for name, reference, text in zip(batch.ids, batch.texts, texts, strict=True):
             self.texts[name] = text
             self.words += word_errors(reference, text)
@@ -47,7 +46,7 @@ class Evaluation:
 
 @torch.inference_mode()
 def evaluate(
-    task: CtcTask,
+    task: SpeechTask,
     batches: Iterable[Batch],
     members: Sequence[SubnetConfig],
     *,
@@ -60,7 +59,7 @@ def evaluate(
         task: the supernet; it is put into evaluation mode on the device.
         batches: the recordings and their texts.
         members: whom to evaluate.
-        decode: from log probabilities to texts, the same for all members.
+        decode: from what a member heard to texts, the same for all members.
         device: where to compute.
 
     Returns:

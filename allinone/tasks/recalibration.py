@@ -13,7 +13,7 @@ from allinone.layers.dropout import Dropout
 from allinone.layers.elastic import Elastic
 from allinone.models.elastic_encoder import prefixes
 from allinone.subnet import SubnetConfig
-from allinone.tasks.ctc import CtcTask
+from allinone.tasks.speech import SpeechTask
 
 
 class Moments:
@@ -45,7 +45,7 @@ Observed = list[dict[str, Moments]]  # for each layer, by the name of the norm
 
 @torch.no_grad()
 def recalibrate(
-    task: CtcTask, batches: Iterable[Batch], members: Sequence[SubnetConfig], *, device: torch.device | str = "cpu"
+    task: SpeechTask, batches: Iterable[Batch], members: Sequence[SubnetConfig], *, device: torch.device | str = "cpu"
 ) -> None:
     """Gives members of a network with batch norm their statistics; with another network it does nothing.
 
@@ -108,7 +108,7 @@ def _not_contained(members: Iterable[SubnetConfig]) -> list[SubnetConfig]:
 
 
 @contextmanager
-def _observing(task: CtcTask, layers: Observed) -> Iterator[None]:
+def _observing(task: SpeechTask, layers: Observed) -> Iterator[None]:
     """Adds up what the batch norms of the first layers are given."""
     hooks = []
     for elastic, moments in zip(task.encoder.layers, layers, strict=False):

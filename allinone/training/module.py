@@ -13,10 +13,10 @@ from allinone.data.batch import Batch
 from allinone.decoding import Greedy
 from allinone.scoring import ErrorCounts
 from allinone.subnet import Sampler, SubnetConfig
-from allinone.tasks.ctc import CtcTask
 from allinone.tasks.description import describe
 from allinone.tasks.evaluation import Evaluation
 from allinone.tasks.recalibration import recalibrate
+from allinone.tasks.speech import SpeechTask
 from allinone.training.ledger import Ledger
 from allinone.training.objective import Objective
 from allinone.training.one_pass import Draw, assign, one_pass, touch_all
@@ -43,7 +43,7 @@ class OnePassModule(lightning.LightningModule):
     def __init__(
         self,
         *,
-        task: CtcTask,
+        task: SpeechTask,
         sampler: Sampler,
         objective: Objective,
         optimizer: AdamW,
@@ -169,6 +169,7 @@ class OnePassModule(lightning.LightningModule):
         task = self.task
         checkpoint["allinone"] = {
             "layout": describe(task.layout),
+            "attention": describe(task.attention),
             "space": describe(task.space),
             "tokenizer": describe(task.tokenizer),
             "quantizer": describe(task.quantizer),

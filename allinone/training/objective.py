@@ -1,8 +1,13 @@
-"""The training objective of All-in-one (section 2.3): how much each member's losses weigh."""
+"""The training objective of All-in-one (section 2.3): what each member's losses are, and how much they weigh."""
 
 from dataclasses import dataclass
 
-from allinone.subnet import SubnetConfig
+from torch import Tensor
+
+from allinone.layers import padding_mask
+from allinone.losses import attention_losses, ctc_losses, kl_divergences, valid_means
+from allinone.subnet import SearchSpace, SubnetConfig
+from allinone.tasks.output import Output
 
 
 @dataclass(frozen=True)
@@ -26,16 +31,72 @@ class Weights:
 class Objective:
     """Eq. 4: L_max + sum_i lambda1_i * L_i + lambda2_i * KL(stop_gradient(p_max) || p_i). Eq. 2 is lambda2 = 0.
 
+    With an attention decoder a loss is (1 - ctc_weight) * attention + ctc_weight * CTC, and so is a divergence.
+
     Args:
         depth: weights of members with fewer layers than the largest.
         other: weights of members that differ from the largest only in width or precision.
+        ctc_weight: of the CTC output where there is an attention decoder, too, 0 to 1.
+        label_smoothing: of the attention decoder, 0 to below 1.
+        intermediate: weight of the CTC loss after fewer layers (intermediate CTC, Lee & Watanabe 2021), averaged over
+            the depths; every member trains the shallower ones of its kind along, in the same pass. 0 leaves it out.
+        intermediate_depths: after how many layers; None means the depths of the space.
     """
 
     depth: Weights = Weights(0.8, 0.2)
     other: Weights = Weights(1.0, 1.0)
+    ctc_weight: float = 0.2
+    label_smoothing: float = 0.1
+    intermediate: float = 0.0
+    intermediate_depths: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.intermediate_depths is not None:
+            object.__setattr__(self, "intermediate_depths", tuple(self.intermediate_depths))
+        if not (0 <= self.ctc_weight <= 1 and 0 <= self.label_smoothing < 1 and self.intermediate >= 0):
+            raise ValueError(
+                "An objective requires ctc_weight from 0 to 1, label_smoothing from 0 to below 1 and intermediate of 0 "
+                f"or more; found {self.ctc_weight}, {self.label_smoothing} and {self.intermediate}. Correct them."
+            )
 
     def weights(self, member: SubnetConfig, largest: SubnetConfig) -> Weights:
         """The weights of a member; the largest has no teacher."""
         if member == largest:
             return Weights(1.0, 0.0)
         return self.depth if member.depth < largest.depth else self.other
+
+    def depths(self, member: SubnetConfig, space: SearchSpace) -> tuple[int, ...]:
+        """After how many layers, besides its last, a member's CTC output is trained."""
+        if not self.intermediate:
+            return ()
+        depths = space.depths if self.intermediate_depths is None else self.intermediate_depths
+        return tuple(depth for depth in depths if depth < member.depth)
+
+    def losses(self, output: Output, labels: Tensor, label_lengths: Tensor) -> Tensor:
+        """The loss of each utterance, ``(batch,)``.
+
+        Args:
+            output: what a member says.
+            labels: what was said, ``(batch, labels)``.
+            label_lengths: ``(batch,)``.
+        """
+        losses = ctc_losses(output.log_probs, output.lengths, labels, label_lengths)
+        if output.spelt is not None:
+            attention = attention_losses(output.spelt, labels, label_lengths, self.label_smoothing)
+            losses = (1 - self.ctc_weight) * attention + self.ctc_weight * losses
+        for log_probs in output.shallower:
+            shallower = ctc_losses(log_probs, output.lengths, labels, label_lengths)
+            losses = losses + self.intermediate / len(output.shallower) * shallower
+        return losses
+
+    def divergences(self, output: Output, teacher: Output) -> Tensor:
+        """How far each utterance's outputs are from the teacher's, ``(batch,)``; averaged over frames and labels."""
+        divergences = _divergences(output.log_probs, teacher.log_probs, output.lengths)
+        if output.spelt is None or teacher.spelt is None:
+            return divergences
+        attention = _divergences(output.spelt, teacher.spelt, output.spelt_lengths)
+        return (1 - self.ctc_weight) * attention + self.ctc_weight * divergences
+
+
+def _divergences(log_probs: Tensor, teacher: Tensor, lengths: Tensor) -> Tensor:
+    return valid_means(kl_divergences(log_probs, teacher), lengths, padding_mask(lengths, log_probs.shape[1]))

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from allinone.data.batch import SAMPLE_RATE, Batch
 from allinone.subnet import SubnetConfig
-from allinone.tasks.ctc import CtcTask, Shared
-from allinone.tasks.network import CtcOutput
+from allinone.tasks.output import Output
+from allinone.tasks.speech import Shared, SpeechTask
 from allinone.training.objective import Objective
 
 
@@ -71,7 +71,7 @@ def assign(batch: Batch, members: Sequence[SubnetConfig], in_batch: bool, step: 
 
 
 def one_pass(
-    task: CtcTask,
+    task: SpeechTask,
     batch: Batch,
     plan: Sequence[Part],
     objective: Objective,
@@ -116,16 +116,17 @@ def one_pass(
             weights = objective.weights(member, largest)
             begin(member.name, heard.seconds)
             draw.fix(f"{place}/{member.name}")
-            output = task.recognise(own, member)
-            losses = task.losses(output, heard.labels, heard.label_lengths)
+            depths = objective.depths(member, task.space)
+            output = task.learn(own, member, heard.labels, heard.label_lengths, depths)
+            losses = objective.losses(output, heard.labels, heard.label_lengths)
             loss = weights.loss * losses.sum()
             if weights.distillation:
                 assert teacher is not None
-                loss = loss + weights.distillation * task.divergences(output, teacher).sum()
+                loss = loss + weights.distillation * objective.divergences(output, teacher).sum()
             backward(loss * scale)
             report[member.name] = losses.detach().mean()
             if member == largest:
-                teacher = CtcOutput(output.log_probs.detach(), output.lengths)
+                teacher = output.detach()
     begin("shared", 0.0)
     if leaf.x.grad is not None:
         shared.x.backward(leaf.x.grad)  # not `backward`: the gradient is scaled already
@@ -134,14 +135,14 @@ def one_pass(
 
 @torch.no_grad()
 def _lessons(
-    task: CtcTask,
+    task: SpeechTask,
     batch: Batch,
     shared: Shared,
     plan: Sequence[Part],
     objective: Objective,
     draw: Draw,
     begin: Stopwatch,
-) -> dict[int, CtcOutput]:
+) -> dict[int, Output]:
     """What the largest member says to each part that others learn from and that it does not train on itself."""
     largest = plan[0].members[0]
     taught = {
@@ -155,7 +156,8 @@ def _lessons(
     rows = [row for of_part in taught.values() for row in of_part]
     begin("teacher", sum(batch.lengths[rows].tolist()) / SAMPLE_RATE)
     draw.fix("teacher")
-    said = task.recognise(shared.select(rows), largest)
+    heard = batch.select(rows)
+    said = task.learn(shared.select(rows), largest, heard.labels, heard.label_lengths)
     ends = list(accumulate(map(len, taught.values()), initial=0))
     return {place: said.select(range(*ends[index : index + 2])) for index, place in enumerate(taught)}
 

@@ -11,14 +11,14 @@ from torch import Tensor
 from allinone.layers import SpecAugment
 from allinone.models.importance import sort_feed_forward_units
 from allinone.quantization import Quantised
-from allinone.tasks.ctc import CtcTask
 from allinone.tasks.description import restore
+from allinone.tasks.speech import SpeechTask
 from allinone.training.checkpoints import STATISTICS, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
 
-def load_task(path: Path, augment: SpecAugment | None = None) -> tuple[CtcTask, dict[str, Any]]:
+def load_task(path: Path, augment: SpecAugment | None = None) -> tuple[SpeechTask, dict[str, Any]]:
     """The supernet of a checkpoint (averaged weights, if the run averaged), and what the checkpoint tells about it.
 
     Raises:
@@ -28,7 +28,7 @@ def load_task(path: Path, augment: SpecAugment | None = None) -> tuple[CtcTask, 
     checkpoint = read_checkpoint(path)
     about = checkpoint["allinone"]
     parts = {part: restore(about[part]) for part in ("layout", "space", "tokenizer", "quantizer", "features")}
-    task = CtcTask(**parts, augment=augment)
+    task = SpeechTask(**parts, attention=restore(about.get("attention")), augment=augment)
     state = {
         name.removeprefix("task."): weight.float() if weight.is_floating_point() else weight
         for name, weight in checkpoint["state_dict"].items()
@@ -39,7 +39,7 @@ def load_task(path: Path, augment: SpecAugment | None = None) -> tuple[CtcTask, 
     return task, about
 
 
-def take_over_checkpoint(task: CtcTask, path: Path) -> None:
+def take_over_checkpoint(task: SpeechTask, path: Path) -> None:
     """Starts a supernet from the weights of a checkpoint.
 
     The same supernet takes over everything, scales included. Another one (other depths, widths or bits) takes the
@@ -55,7 +55,7 @@ def take_over_checkpoint(task: CtcTask, path: Path) -> None:
             f"Starting from {path} requires the labels it was trained with; found another tokenizer. "
             "Leave the tokenizer to the checkpoint."
         )
-    if (source.space, source.layout, source.quantizer) == (task.space, task.layout, task.quantizer):
+    if _sizes(source) == _sizes(task):
         task.load_state_dict(source.state_dict())
         return
     if len(source.space.widths) == 1:
@@ -63,10 +63,11 @@ def take_over_checkpoint(task: CtcTask, path: Path) -> None:
     take_over_weights(task, _plain_parameters(source), str(path))
 
 
-def take_over_weights(task: CtcTask, weights: Mapping[str, Tensor | Quantised], origin: str) -> None:
+def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised], origin: str) -> None:
     """Starts a supernet from the weights of a plain network at least as large.
 
-    Scales are set from the weights, except where the weights bring integers and scales of the same precision.
+    An attention decoder that the plain network lacks keeps its fresh weights. Scales are set from the weights, except
+    where the weights bring integers and scales of the same precision.
 
     Args:
         task: the supernet.
@@ -76,8 +77,11 @@ def take_over_weights(task: CtcTask, weights: Mapping[str, Tensor | Quantised], 
     Raises:
         ValueError: if a tensor is missing, smaller than needed, or of other dimensions.
     """
+    fresh = task.decoder is not None and not any(name.startswith("decoder.") for name in weights)
     with torch.no_grad():
         for name, parameter in _plain_parameters(task).items():
+            if fresh and name.startswith("decoder."):
+                continue
             stored = weights.get(name)
             weight = stored.dequantise() if isinstance(stored, Quantised) else stored
             if weight is None or not _covers(weight, parameter):
@@ -88,12 +92,16 @@ def take_over_weights(task: CtcTask, weights: Mapping[str, Tensor | Quantised], 
                 )
             parameter.copy_(weight[tuple(slice(size) for size in parameter.shape)])
     task.initialise_scales()
-    for part, elastic in task.encoder.parts():
+    for part, elastic in task.parts():
         for name in elastic.module.state_dict():
-            stored = weights.get(f"encoder.{part}.{name}")
+            stored = weights.get(f"{part}.{name}")
             if isinstance(stored, Quantised):
                 elastic.take_over_scale(name, stored)
-    logger.info("Took over the weights of %s.", origin)
+    logger.info("Took over the weights of %s%s.", origin, "; the attention decoder begins anew" if fresh else "")
+
+
+def _sizes(task: SpeechTask) -> tuple[object, ...]:
+    return task.space, task.layout, task.attention, task.quantizer
 
 
 def _covers(weight: Tensor, parameter: Tensor) -> bool:
@@ -102,7 +110,7 @@ def _covers(weight: Tensor, parameter: Tensor) -> bool:
     )
 
 
-def _plain_parameters(task: CtcTask) -> dict[str, Tensor]:
+def _plain_parameters(task: SpeechTask) -> dict[str, Tensor]:
     """The supernet's weights under the names of the plain network."""
     return {
         name.replace(".module.", ".", 1): parameter

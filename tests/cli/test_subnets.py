@@ -9,7 +9,7 @@ import pytest
 from allinone.models import conformer_tiny, encoder_cost, wav2vec2_base
 from allinone.quantization import Lsq, PerChannel
 from allinone.subnet import SubnetConfig
-from allinone.tasks.ctc import ctc_cost
+from allinone.tasks.speech import system_cost
 
 # All-in-one, Tables 2 and 4 (the two errors of Table 2 that the handbook of the project names are corrected)
 SWITCHBOARD = {
@@ -73,13 +73,13 @@ def test_stored_bytes_are_those_of_the_whole_artefact(call, here):
     rows = json.loads(call("subnets", "experiment=tiny_synthetic", "format=json").out)
     for row in rows:
         member, layout = SubnetConfig.parse(row["name"]), conformer_tiny()
-        assert row["bytes_stored"] == ctc_cost(layout, member, quantizer, 29).bytes_stored
+        assert row["bytes_stored"] == system_cost(layout, None, member, quantizer, 29).bytes_stored
         assert row["bytes_stored"] - encoder_cost(layout, member, quantizer.granularity).bytes_stored == 4 * 29 * 33
 
 
 def test_the_head_of_wav2vec2_is_not_counted_twice():
     member, quantizer = SubnetConfig.uniform(12, 3072, 8), Lsq(PerChannel())
-    assert ctc_cost(wav2vec2_base(), member, quantizer, 29) == encoder_cost(
+    assert system_cost(wav2vec2_base(), None, member, quantizer, 29) == encoder_cost(
         wav2vec2_base(), member, quantizer.granularity
     )
 

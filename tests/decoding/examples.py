@@ -3,11 +3,13 @@
 import itertools
 import math
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from allinone.decoding import Decoder, Heard
 from allinone.text import CharTokenizer, SentencePieceTokenizer, Tokenizer
 
 SENTENCES = ("the cat sat", "a cat sat on the mat", "the mat sat", "all is well on a hill", "a hill is a hill")
@@ -43,6 +45,17 @@ def write_arpa(path: Path, *words: str) -> Path:
     head = f"\\data\\\nngram 1={len(lines) + 3}\nngram 2=1\n\n\\1-grams:\n-99\t<s>\t0\n-1\t</s>\n-9\t<unk>\n"
     path.write_text(head + "\n".join(lines) + f"\n\n\\2-grams:\n-1.5\t<s> {words[0]}\n\n\\end\\\n", encoding="utf-8")
     return path
+
+
+def reader(decoder: Decoder, tokenizer: Tokenizer) -> Callable[[Tensor, Tensor], list[str]]:
+    """The best text of each utterance, from the CTC output alone."""
+    decode = decoder.build(tokenizer)
+
+    def read(log_probs: Tensor, lengths: Tensor) -> list[str]:
+        heard = Heard(log_probs, lengths, torch.empty(*log_probs.shape[:2], 0))
+        return [hypotheses[0].text for hypotheses in decode(heard)]
+
+    return read
 
 
 def spoken(texts: list[str], tokenizer: Tokenizer, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ import torch
 
 from allinone.decoding import Beam, Decoder, Greedy, NgramBeam
 from allinone.text import CharTokenizer
-from tests.decoding.examples import ARPA, SENTENCES, TOKENIZERS, every_outcome, spoken, write_arpa
+from tests.decoding.examples import ARPA, SENTENCES, TOKENIZERS, every_outcome, reader, spoken, write_arpa
 
 pytest.importorskip("flashlight", reason="flashlight-text has no wheel for this Python")
 
@@ -47,14 +47,14 @@ def test_a_beam_finds_the_most_probable_text_of_all(seed):
     tokenizer = CharTokenizer("abc")
     log_probs = random_log_probs(seed, frames=6, vocab=4)
     masses = every_outcome(log_probs[0], tokenizer)
-    (text,) = Beam(beam_size=500, beam_threshold=100.0).build(tokenizer)(log_probs, torch.tensor([6]))
+    (text,) = reader(Beam(beam_size=500, beam_threshold=100.0), tokenizer)(log_probs, torch.tensor([6]))
     assert text == max(masses, key=lambda text: masses[text])
 
 
 @pytest.mark.parametrize(("lm_weight", "word_score"), [(0.0, 0.0), (1.0, 0.0), (2.0, 0.0), (1.0, 1.5), (1.0, -2.0)])
 def test_a_beam_with_an_ngram_finds_the_best_sum_of_all(arpa, lm_weight, word_score):
     settings = {"lm_weight": lm_weight, "word_score": word_score, "beam_size": 500, "beam_threshold": 100.0}
-    decode = make_ngram_beam(arpa, **settings).build(SMALL)
+    decode = reader(make_ngram_beam(arpa, **settings), SMALL)
     heard = set()
     for seed in range(20):
         log_probs = random_log_probs(seed, frames=6, vocab=4)
@@ -83,7 +83,7 @@ def decoder(request, tmp_path) -> Decoder:
 
 @pytest.mark.parametrize("name", ["char", "pieces"])
 def test_what_is_said_plainly_is_heard_by_every_decoder(decoder, name):
-    decode = decoder.build(TOKENIZERS[name])
+    decode = reader(decoder, TOKENIZERS[name])
     for seed in range(5):
         assert decode(*spoken([*SENTENCES], TOKENIZERS[name], seed)) == [*SENTENCES]
 
@@ -91,7 +91,7 @@ def test_what_is_said_plainly_is_heard_by_every_decoder(decoder, name):
 @pytest.mark.parametrize("name", ["char", "pieces"])
 def test_an_utterance_does_not_depend_on_its_batch(decoder, name):
     tokenizer = TOKENIZERS[name]
-    decode = decoder.build(tokenizer)
+    decode = reader(decoder, tokenizer)
     log_probs = torch.randn(4, 30, tokenizer.vocab_size, generator=torch.Generator().manual_seed(1)).log_softmax(-1)
     lengths = torch.tensor([30, 17, 1, 0])
     joined = decode(log_probs, lengths)
@@ -104,7 +104,7 @@ def test_an_utterance_does_not_depend_on_its_batch(decoder, name):
 
 def test_an_alphabet_without_spaces_writes_words_without_spaces(tmp_path):
     tokenizer = TOKENIZERS["no spaces"]
-    decode = make_ngram_beam(write_arpa(tmp_path / "syllables.arpa", "ab", "ca", "bb", "c")).build(tokenizer)
+    decode = reader(make_ngram_beam(write_arpa(tmp_path / "syllables.arpa", "ab", "ca", "bb", "c")), tokenizer)
     assert decode(*spoken(["abca", "bbc"], tokenizer)) == ["abca", "bbc"]
 
 
@@ -118,18 +118,18 @@ def test_the_ngram_decides_between_words_that_sound_alike(tmp_path):
     log_probs, lengths = spoken(["the bet", "i bat"], tokenizer)
     alike = tokenizer.encode("ae")
     log_probs[..., alike] = log_probs[..., alike].logsumexp(-1, keepdim=True) - math.log(2)
-    assert make_ngram_beam(path).build(tokenizer)(log_probs, lengths) == ["the bat", "i bet"]
+    assert reader(make_ngram_beam(path), tokenizer)(log_probs, lengths) == ["the bat", "i bet"]
 
 
 def test_a_compressed_ngram_is_the_same_ngram(arpa, tmp_path):
     (tmp_path / "small.arpa.gz").write_bytes(gzip.compress(arpa.read_bytes()))
     log_probs, lengths = random_log_probs(0, 8, 4), torch.tensor([8])
-    texts = [make_ngram_beam(path).build(SMALL)(log_probs, lengths) for path in (arpa, tmp_path / "small.arpa.gz")]
+    texts = [reader(make_ngram_beam(path), SMALL)(log_probs, lengths) for path in (arpa, tmp_path / "small.arpa.gz")]
     assert texts[0] == texts[1] != [""]
 
 
 def test_loading_an_ngram_says_nothing(arpa, capfd):
-    make_ngram_beam(arpa).build(SMALL)
+    reader(make_ngram_beam(arpa), SMALL)
     sys.stderr.write("still heard\n")
     assert tuple(capfd.readouterr()) == ("", "still heard\n")
 
@@ -138,7 +138,7 @@ def test_outputs_of_a_network_that_has_diverged_are_refused(arpa):
     log_probs = torch.full((1, 5, 4), math.nan)
     for decoder in (BEAM, make_ngram_beam(arpa)):
         with pytest.raises(ValueError, match=r"requires log probabilities; found NaN among them\. .* take an earlier"):
-            decoder.build(SMALL)(log_probs, torch.tensor([5]))
+            reader(decoder, SMALL)(log_probs, torch.tensor([5]))
 
 
 def test_without_flashlight_the_command_that_installs_it_is_told(arpa, monkeypatch):
@@ -150,7 +150,7 @@ def test_without_flashlight_the_command_that_installs_it_is_told(arpa, monkeypat
     monkeypatch.setitem(sys.modules, "flashlight.lib.text.decoder", None)
     for decoder in (BEAM, make_ngram_beam(arpa)):
         with pytest.raises(ValueError, match=r"requires flashlight-text; found .*`pip install 'allinone\[beam\]'`, or"):
-            decoder.build(SMALL)
+            reader(decoder, SMALL)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_what_is_no_ngram_is_refused(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        make_ngram_beam(path).build(SMALL)
+        reader(make_ngram_beam(path), SMALL)
 
 
 @pytest.mark.parametrize("name", ["char", "pieces"])
@@ -183,7 +183,7 @@ def test_an_ngram_of_other_symbols_is_refused_with_examples_of_both(tmp_path, na
 
 def test_single_words_that_have_no_labels_are_left_out_and_told(tmp_path, caplog):
     path = write_arpa(tmp_path / "digits.arpa", "the", "cat", "24")
-    decode = make_ngram_beam(path).build(CharTokenizer())
+    decode = reader(make_ngram_beam(path), CharTokenizer())
     assert "1 of 3 words of the n-gram are never heard" in caplog.text
     assert "'24'" in caplog.text
     assert decode(*spoken(["the cat"], CharTokenizer())) == ["the cat"]

@@ -15,7 +15,7 @@ from allinone.layers import LogMelSettings
 from allinone.models import ConformerLayout, conformer_tiny
 from allinone.quantization import Lsq, Quantizer
 from allinone.subnet import SearchSpace, SubnetConfig
-from allinone.tasks.ctc import CtcTask
+from allinone.tasks.speech import SpeechTask
 from allinone.text import CharTokenizer, Tokenizer
 
 BITS = (2, 3, 4, 6, 8, 32)
@@ -43,16 +43,16 @@ LAYOUTS: dict[str, Callable[[], ConformerLayout]] = {"rotary": conformer_tiny, "
 
 def make_task(
     layout: ConformerLayout | None = None, quantizer: Quantizer | None = None, tokenizer: Tokenizer | None = None
-) -> CtcTask:
+) -> SpeechTask:
     """A layer-wise supernet as after some training: no weight, bias, norm or scale is where it began."""
     return copy.deepcopy(_trained(layout or conformer_tiny(), quantizer or Lsq(), tokenizer or CharTokenizer()))
 
 
 @cache
 @torch.no_grad()
-def _trained(layout: ConformerLayout, quantizer: Quantizer, tokenizer: Tokenizer) -> CtcTask:
+def _trained(layout: ConformerLayout, quantizer: Quantizer, tokenizer: Tokenizer) -> SpeechTask:
     torch.manual_seed(0)
-    task = CtcTask(
+    task = SpeechTask(
         layout=layout,
         space=SearchSpace((1, 2, 3), (32, 48, 64), BITS, layerwise=True),
         tokenizer=tokenizer,

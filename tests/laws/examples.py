@@ -6,14 +6,18 @@ import torch
 
 from allinone.data.batch import Batch, collate
 from allinone.layers import LogMelSettings, SpecAugment
-from allinone.models import ConformerLayout
+from allinone.models import ConformerLayout, DecoderLayout
 from allinone.quantization import Lsq, PerChannel, Quantised, Quantizer
 from allinone.subnet import SearchSpace, SubnetConfig
-from allinone.tasks.ctc import CtcTask
+from allinone.tasks.output import Output
 from allinone.tasks.recalibration import recalibrate
+from allinone.tasks.speech import SpeechTask
 from allinone.text import CharTokenizer
+from allinone.training import Objective
 
 ALL_BITS = (2, 3, 4, 6, 8, 32)
+DECODER = DecoderLayout(num_layers=2, ffn_dim=24, num_heads=2, dropout=0.0)
+PLAIN = Objective()
 
 
 def make_layout(**changes: Any) -> ConformerLayout:
@@ -38,24 +42,32 @@ def make_task(
     quantizer: Quantizer | None = None,
     layerwise: bool = False,
     augment: SpecAugment | None = None,
+    attention: DecoderLayout | None = None,
     seed: int = 0,
     **changes: Any,
-) -> CtcTask:
+) -> SpeechTask:
     """A supernet of two depths and two widths with the weights of a fresh one."""
     torch.manual_seed(seed)
     layout = make_layout(**changes)
-    return CtcTask(
+    return SpeechTask(
         layout=layout,
         space=SearchSpace((2, layout.num_layers), (layout.ffn_dim // 2, layout.ffn_dim), bits, layerwise),
         tokenizer=CharTokenizer(),
         quantizer=quantizer or Lsq(PerChannel()),
         features=LogMelSettings(),
+        attention=attention,
         augment=augment,
     )
 
 
+def learn(task: SpeechTask, batch: Batch, member: SubnetConfig, objective: Objective = PLAIN) -> Output:
+    """What a member says in training, front end and all."""
+    shared = task.shared(batch.waveforms, batch.lengths)
+    return task.learn(shared, member, batch.labels, batch.label_lengths, objective.depths(member, task.space))
+
+
 @torch.no_grad()
-def perturb(task: CtcTask) -> CtcTask:
+def perturb(task: SpeechTask) -> SpeechTask:
     """Moves all weights and scales away from where they began, biases and norms included, as training does."""
     generator = torch.Generator().manual_seed(1)
     for parameter in task.parameters():
@@ -63,7 +75,7 @@ def perturb(task: CtcTask) -> CtcTask:
     return task
 
 
-def calibrate(task: CtcTask, *members: SubnetConfig) -> CtcTask:
+def calibrate(task: SpeechTask, *members: SubnetConfig) -> SpeechTask:
     """Gives members the statistics of other batches than tests use, if they need any."""
     recalibrate(task, [make_batch(seed=8), make_batch(seed=9)], members)
     return task

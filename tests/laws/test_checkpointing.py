@@ -7,7 +7,7 @@ import torch
 
 from allinone.layers.elastic import Elastic
 from allinone.subnet import SubnetConfig
-from tests.laws.examples import make_batch, make_task, mixed_member
+from tests.laws.examples import PLAIN, learn, make_batch, make_task, mixed_member
 
 
 @pytest.mark.parametrize(("positions", "norm"), [("relative", "layer"), ("rotary", "layer"), ("rotary", "batch")])
@@ -19,8 +19,8 @@ def test_gradients_do_not_depend_on_activation_checkpointing(positions, norm, mo
 
     def gradients() -> list[torch.Tensor]:
         torch.manual_seed(0)
-        outputs = [task(batch.waveforms, batch.lengths, member) for member in members]
-        loss = torch.stack([task.losses(out, batch.labels, batch.label_lengths).sum() for out in outputs]).sum()
+        outputs = [learn(task, batch, member) for member in members]
+        loss = torch.stack([PLAIN.losses(out, batch.labels, batch.label_lengths).sum() for out in outputs]).sum()
         parameters = list(task.parameters())
         return list(torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True))
 

@@ -11,7 +11,7 @@ from allinone.models import wav2vec2_base as wav2vec2
 from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor, Quantised
 from allinone.subnet import SubnetConfig
 from allinone.tasks import build_network
-from allinone.tasks.ctc import ctc_cost
+from allinone.tasks.speech import system_cost
 from allinone.text import CharTokenizer
 from tests.laws.examples import calibrate, make_layout, make_task, mixed_member
 
@@ -101,7 +101,10 @@ def test_stored_bytes_are_those_of_the_effective_weights(quantizer, positions, f
 
 def test_the_head_is_stored_and_computed_but_not_counted_as_the_papers_count():
     layout, member, quantizer = make_layout(), MEMBERS[1], Lsq()
-    encoder, whole = encoder_cost(layout, member, quantizer.granularity), ctc_cost(layout, member, quantizer, 28)
+    encoder, whole = (
+        encoder_cost(layout, member, quantizer.granularity),
+        system_cost(layout, None, member, quantizer, 28),
+    )
     assert (whole.parameters, whole.bytes) == (encoder.parameters, encoder.bytes)
     assert whole.bytes_stored - encoder.bytes_stored == 4 * (28 * layout.dim + 28)
     assert whole.macs - encoder.macs == pytest.approx(layout.frames(998) * 28 * layout.dim / 10)
@@ -125,5 +128,5 @@ def test_multiply_accumulates_are_half_the_operations_of_a_10_s_utterance(layout
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:  # it knows no fused attention of the CPU
         network.head(network.encoder(features, lengths)[0])
-    macs = ctc_cost(layout, member, Lsq(), tokenizer.vocab_size).macs
+    macs = system_cost(layout, None, member, Lsq(), tokenizer.vocab_size).macs
     assert macs == pytest.approx(counter.get_total_flops() / 2 / 10, rel=1e-9)

@@ -8,8 +8,8 @@ from allinone.layers import LogMelSettings
 from allinone.models import conformer_tiny
 from allinone.quantization import Lsq
 from allinone.subnet import SandwichSampler, SearchSpace
-from allinone.tasks.ctc import CtcTask
 from allinone.tasks.evaluation import evaluate
+from allinone.tasks.speech import SpeechTask
 from allinone.text import CharTokenizer
 from allinone.training import AdamW, CosineDecay, Objective
 from allinone.training.one_pass import Draw, assign, one_pass
@@ -25,7 +25,7 @@ def test_the_tiny_supernet_learns_the_synthetic_corpus(tmp_path):
         TableCorpus(str(table)), batch_seconds=16, num_buckets=2, speed_factors=(), num_workers=0, cache=None
     )
     data.prepare()
-    task = CtcTask(
+    task = SpeechTask(
         layout=conformer_tiny(),
         space=SearchSpace((2, 3), (32, 64), (4, 8)),
         tokenizer=CharTokenizer.train(data.texts("train")),

@@ -3,7 +3,7 @@
 import torch
 
 from allinone.subnet import SubnetConfig
-from tests.laws.examples import dense, make_batch, make_task, perturb
+from tests.laws.examples import PLAIN, dense, learn, make_batch, make_task, perturb
 
 LARGE, SMALL = SubnetConfig.parse("3-24-32bit"), SubnetConfig.parse("2-12-32bit")
 
@@ -23,8 +23,8 @@ def test_the_weights_of_a_smaller_member_are_prefixes_of_those_of_a_larger_one()
 def test_the_gradients_of_a_smaller_member_touch_only_its_prefix():
     task, batch = make_task(bits=(4, 8)), make_batch()
     member = SubnetConfig.parse("2-12-4bit")
-    output = task(batch.waveforms, batch.lengths, member)
-    task.losses(output, batch.labels, batch.label_lengths).sum().backward()
+    output = learn(task, batch, member)
+    PLAIN.losses(output, batch.labels, batch.label_lengths).sum().backward()
     assert all(parameter.grad is None for parameter in task.encoder.layers[2].parameters())
     for layer in task.encoder.layers[:2]:
         gradients = {name: weight.grad for name, weight in layer.named_parameters()}

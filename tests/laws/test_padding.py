@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from allinone.subnet import SubnetConfig
-from tests.laws.examples import calibrate, make_batch, make_task, mixed_member, perturb
+from tests.laws.examples import DECODER, PLAIN, calibrate, learn, make_batch, make_task, mixed_member, perturb
 
 MEMBERS = [SubnetConfig.uniform(3, 24, 32), SubnetConfig.uniform(2, 12, 2), mixed_member()]
 TOLERANCE = 1e-5  # sums over longer padded rows run in another order
@@ -54,16 +54,16 @@ def test_what_stands_in_the_padding_is_ignored(positions, norm, training):
     assert torch.equal(clean.log_probs[1, :frames], dirty.log_probs[1, :frames])
 
 
+@pytest.mark.parametrize("attention", [None, DECODER], ids=["ctc", "hybrid"])
 @pytest.mark.parametrize("positions", ["relative", "rotary"])
-def test_the_loss_of_a_batch_is_the_losses_of_its_utterances(positions):
-    task, batch = perturb(make_task(positions=positions)).eval(), make_batch()
+def test_the_loss_of_a_batch_is_the_losses_of_its_utterances(positions, attention):
+    task, batch = perturb(make_task(positions=positions, attention=attention)).eval(), make_batch()
     with torch.no_grad():
 
         def losses(part):
-            output = task(part.waveforms, part.lengths, task.space.smallest)
-            teacher = task(part.waveforms, part.lengths, task.space.largest)
-            own = task.losses(output, part.labels, part.label_lengths)
-            return torch.stack((own, task.divergences(output, teacher)))
+            output, teacher = (learn(task, part, member) for member in (task.space.smallest, task.space.largest))
+            own = PLAIN.losses(output, part.labels, part.label_lengths)
+            return torch.stack((own, PLAIN.divergences(output, teacher)))
 
         together = losses(batch)
         alone = torch.cat([losses(batch.select([index])) for index in range(len(batch))], dim=1)

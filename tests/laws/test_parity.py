@@ -7,11 +7,11 @@ import torch
 
 from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
 from allinone.subnet import SubnetConfig
-from allinone.tasks import CtcNetwork
-from allinone.tasks.ctc import CtcTask
+from allinone.tasks import SpeechNetwork
+from allinone.tasks.speech import SpeechTask
 from allinone.training import AdamW, Objective
 from allinone.training.one_pass import Draw, assign, one_pass
-from tests.laws.examples import ALL_BITS, calibrate, dense, make_batch, make_task, mixed_member, perturb
+from tests.laws.examples import ALL_BITS, DECODER, calibrate, dense, learn, make_batch, make_task, mixed_member, perturb
 
 KINDS = [
     pytest.param(
@@ -29,14 +29,14 @@ QUANTIZERS = [Lsq(PerChannel()), Lsq(PerTensor()), AbsMax(PerChannel()), AbsMax(
 MEMBERS = [SubnetConfig.uniform(2, 12, bits) for bits in ALL_BITS] + [SubnetConfig.uniform(3, 24, 4), mixed_member()]
 
 
-def extract(task: CtcTask, member: SubnetConfig) -> CtcNetwork:
+def extract(task: SpeechTask, member: SubnetConfig) -> SpeechNetwork:
     network = task.build(member)
     network.load_state_dict(dense(task.weights(member)))  # strict: exactly the names of the plain network
     return network.eval()
 
 
 @torch.no_grad()
-def assert_parity(task: CtcTask, member: SubnetConfig) -> None:
+def assert_parity(task: SpeechTask, member: SubnetConfig) -> None:
     batch = make_batch()
     calibrate(task.eval(), member)
     elastic = task(batch.waveforms, batch.lengths, member)
@@ -44,6 +44,19 @@ def assert_parity(task: CtcTask, member: SubnetConfig) -> None:
     assert elastic.log_probs.isfinite().all()
     assert torch.equal(extracted.lengths, elastic.lengths)
     assert torch.equal(extracted.log_probs, elastic.log_probs)
+
+
+@pytest.mark.parametrize("quantizer", QUANTIZERS, ids=str)
+def test_the_extracted_decoder_spells_as_the_elastic_one_learns(quantizer):
+    task, batch = perturb(make_task(quantizer=quantizer, attention=DECODER)).eval(), make_batch()
+    for member in (task.space.largest, task.space.smallest):
+        with torch.no_grad():
+            learnt = learn(task, batch, member)
+            heard = extract(task, member)(batch.waveforms, batch.lengths)
+            assert heard.speller is not None
+            spelt = heard.speller(heard.encoded, heard.lengths, batch.labels)
+        assert learnt.spelt is not None
+        assert torch.equal(spelt, learnt.spelt)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader
 
 from allinone.data.batch import Batch
 from allinone.subnet import SandwichSampler, SubnetConfig
-from allinone.tasks.ctc import CtcTask
+from allinone.tasks.speech import SpeechTask
 from allinone.training import AdamW, Constant, Objective, OnePassModule
 from tests.laws import runs
-from tests.laws.examples import make_batch, make_task
+from tests.laws.examples import learn, make_batch, make_task
 
 assert runs  # its fork server has imported all that takes long
 
@@ -67,7 +67,7 @@ class Steps(OnePassModule):
     validation_step = lightning.LightningModule.validation_step  # pyright: ignore
 
 
-def make_example() -> CtcTask:
+def make_example() -> SpeechTask:
     return make_task(bits=(4, 8), num_layers=3, front_end_bits=32)
 
 
@@ -129,18 +129,18 @@ def sampler(same: bool) -> SandwichSampler:
     )
 
 
-def expected_gradients(task: CtcTask, members: list[tuple[SubnetConfig, ...]]) -> list[torch.Tensor]:
+def expected_gradients(task: SpeechTask, members: list[tuple[SubnetConfig, ...]]) -> list[torch.Tensor]:
     """Eq. 4 on the joined batch: each member of a rank learns from the utterances of that rank."""
     joined = make_batch(SECONDS)
     loss, objective = torch.zeros(()), Objective()
     for rows, chosen in zip(SPLIT, members, strict=True):
         batch = joined.select(rows)
-        teacher = task(batch.waveforms, batch.lengths, task.space.largest)
+        teacher = learn(task, batch, task.space.largest)
         for member in chosen:
             weights = objective.weights(member, task.space.largest)
-            output = task(batch.waveforms, batch.lengths, member)
-            losses = weights.loss * task.losses(output, batch.labels, batch.label_lengths)
-            loss = loss + (losses + weights.distillation * task.divergences(output, teacher)).sum() / len(SECONDS)
+            output = learn(task, batch, member)
+            losses = weights.loss * objective.losses(output, batch.labels, batch.label_lengths)
+            loss = loss + (losses + weights.distillation * objective.divergences(output, teacher)).sum() / len(SECONDS)
     gradients = torch.autograd.grad(loss, list(task.parameters()), allow_unused=True, materialize_grads=True)
     norm = torch.nn.utils.get_total_norm(gradients)
     return [gradient * (5.0 / (norm + 1e-6)).clamp(max=1.0) for gradient in gradients]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from allinone.layers import padding_mask
-from allinone.losses import ctc_losses, kl_divergences
+from allinone.losses import attention_losses, ctc_losses, kl_divergences, valid_means
 
 
 def collapse(path: tuple[int, ...]) -> list[int]:
@@ -54,17 +54,30 @@ def test_divergence_is_the_mean_over_valid_frames_of_kl_from_the_teacher():
     torch.manual_seed(0)
     member, teacher = torch.randn(2, 4, 5).log_softmax(-1), torch.randn(2, 4, 5).log_softmax(-1)
     lengths = torch.tensor([4, 2])
-    found = kl_divergences(member, teacher, lengths, padding_mask(lengths, 4))
+    found = valid_means(kl_divergences(member, teacher), lengths, padding_mask(lengths, 4))
     for index, length in enumerate(lengths.tolist()):
         frames = [(teacher[index, t].exp() * (teacher[index, t] - member[index, t])).sum() for t in range(length)]
         torch.testing.assert_close(found[index], torch.stack(frames).mean())
-    assert not kl_divergences(teacher, teacher, lengths, padding_mask(lengths, 4)).any()
+    assert not kl_divergences(teacher, teacher).any()
 
 
 def test_no_gradient_flows_into_the_teacher():
     member, teacher = (torch.randn(1, 3, 4, requires_grad=True) for _ in range(2))
-    lengths = torch.tensor([3])
-    loss = kl_divergences(member.log_softmax(-1), teacher.log_softmax(-1), lengths, padding_mask(lengths, 3))
-    loss.sum().backward()
+    kl_divergences(member.log_softmax(-1), teacher.log_softmax(-1)).sum().backward()
     assert member.grad is not None
     assert teacher.grad is None
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_attention_is_the_mean_over_labels_and_end_of_the_smoothed_cross_entropy(smoothing):
+    torch.manual_seed(0)
+    log_probs = torch.randn(2, 4, 5).log_softmax(-1)
+    labels, label_lengths = torch.tensor([[1, 2, 4], [3, 0, 0]]), torch.tensor([3, 1])
+    found = attention_losses(log_probs, labels, label_lengths, smoothing)
+    for index, length in enumerate(label_lengths.tolist()):
+        wanted = [*labels[index, :length].tolist(), 0]
+        steps = [
+            -(1 - smoothing) * log_probs[index, place, label] - smoothing * log_probs[index, place].mean()
+            for place, label in enumerate(wanted)
+        ]
+        torch.testing.assert_close(found[index], torch.stack(steps).mean())

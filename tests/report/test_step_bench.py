@@ -10,7 +10,7 @@ from allinone.report.memory import peak_memory
 from allinone.report.step_bench import StepBench
 from allinone.report.step_cases import FULL, IN_BATCH, OWN, PLAIN, QUANTISED, SANDWICH, Kind
 from allinone.subnet import SearchSpace
-from allinone.tasks.ctc import CtcTask
+from allinone.tasks.speech import SpeechTask
 from allinone.text import CharTokenizer
 from allinone.training import Objective
 
@@ -46,7 +46,7 @@ def test_the_plain_step_has_the_largest_members_gradients():
     bench = make_bench()
     plain, network = bench.step(Kind(PLAIN))
     elastic, task = bench.step(next(kind for kind in bench.kinds() if kind.case == "3-64-32bit alone"))
-    assert isinstance(task, CtcTask)
+    assert isinstance(task, SpeechTask)
     weights = network.state_dict()
     for name, parameter in task.named_parameters():
         if "log_scales" not in name:

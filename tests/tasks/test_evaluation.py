@@ -3,20 +3,20 @@
 import torch
 
 from allinone.data.batch import collate
-from allinone.decoding import Greedy
+from allinone.decoding import Greedy, Hypothesis
 from allinone.layers import LogMelSettings
 from allinone.models import conformer_tiny
 from allinone.quantization import Lsq, PerChannel
 from allinone.scoring import word_errors
 from allinone.subnet import SearchSpace
-from allinone.tasks.ctc import CtcTask
 from allinone.tasks.evaluation import evaluate
+from allinone.tasks.speech import SpeechTask
 from allinone.text import CharTokenizer
 
 
-def make_task() -> CtcTask:
+def make_task() -> SpeechTask:
     torch.manual_seed(0)
-    return CtcTask(
+    return SpeechTask(
         layout=conformer_tiny(),
         space=SearchSpace((2, 3), (32, 64), (4, 8)),
         tokenizer=CharTokenizer("ab "),
@@ -59,6 +59,7 @@ def test_each_member_is_scored_on_what_it_heard_alone():
 
 def test_every_member_is_decoded_as_is_asked():
     task = make_task()
-    evaluations, _ = evaluate(task, make_batches(), [task.space.largest], decode=lambda probs, lengths: ["a b"] * 2)
+    same = [[Hypothesis("a b")]] * 2
+    evaluations, _ = evaluate(task, make_batches(), [task.space.largest], decode=lambda heard: same)
     assert set(evaluations[0].texts.values()) == {"a b"}
     assert (evaluations[0].words.errors, evaluations[0].words.words) == (2, 6)

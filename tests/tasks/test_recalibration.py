@@ -5,22 +5,22 @@ import torch
 
 from allinone.layers import MaskedBatchNorm, SpecAugment
 from allinone.subnet import SubnetConfig
-from allinone.tasks.ctc import CtcTask
 from allinone.tasks.recalibration import recalibrate
+from allinone.tasks.speech import SpeechTask
 from tests.laws.examples import make_batch, make_task, mixed_member, perturb
 
 BATCHES = [make_batch(seed=1), make_batch((0.8, 0.7), seed=2)]
 LARGEST, NARROW = SubnetConfig.uniform(3, 24, 8), SubnetConfig.uniform(2, 12, 4)
 
 
-def make_example(norm: str = "batch") -> CtcTask:
+def make_example(norm: str = "batch") -> SpeechTask:
     task = make_task(
         bits=(3, 4, 8, 32), layerwise=True, dropout=0.2, augment=SpecAugment(), convolution_norm=norm, seed=3
     )
     return perturb(task).eval()
 
 
-def by_hand(task: CtcTask, member: SubnetConfig) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def by_hand(task: SpeechTask, member: SubnetConfig) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Mean and variance of what each norm of the plain network of a member is given, batch statistics normalising."""
     recalibrate(task, BATCHES, [member])  # only for the weights, which are read together with statistics
     weights = {

@@ -6,11 +6,12 @@ import torch
 from allinone.subnet import FixedSampler, SubnetConfig
 from allinone.training import Objective, Weights
 from allinone.training.one_pass import Draw, Part, assign, one_pass, touch_all
-from tests.laws.examples import make_batch, make_task
+from tests.laws.examples import DECODER, learn, make_batch, make_task
 
 SMALLEST, MIDDLE, SHALLOW = (SubnetConfig.parse(name) for name in ("2-12-4bit", "3-12-4bit", "2-24-8bit"))
 OBJECTIVES = [
     Objective(),
+    Objective(intermediate=0.3),
     Objective(Weights(0.8, 0.0), Weights(1.0, 0.0)),
     Objective(Weights(1, 0.005), Weights(1, 0.1)),
 ]
@@ -26,22 +27,23 @@ def naive(task, batch, plan, objective, scale=1.0):
     """Eq. 4 with everything in one graph; each member runs alone, its front end too."""
     largest, loss = task.space.largest, torch.zeros(())
     for part, members in ((batch.select(part.rows), part.members) for part in plan):
-        teacher = task(part.waveforms, part.lengths, largest)
+        teacher = learn(task, part, largest)
         for member in members:
-            output = task(part.waveforms, part.lengths, member)
-            own = task.losses(output, part.labels, part.label_lengths).sum()
+            output = learn(task, part, member, objective)
+            own = objective.losses(output, part.labels, part.label_lengths).sum()
             if member == largest:
                 loss = loss + own
                 continue
             weights = objective.depth if member.depth < largest.depth else objective.other
-            loss = loss + weights.loss * own + weights.distillation * task.divergences(output, teacher).sum()
+            loss = loss + weights.loss * own + weights.distillation * objective.divergences(output, teacher).sum()
     return torch.autograd.grad(loss * scale, list(task.parameters()), allow_unused=True, materialize_grads=True)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("attention", [None, DECODER], ids=["ctc", "hybrid"])
 @pytest.mark.parametrize("front_end_bits", [None, 8, 32])
-def test_a_step_gives_the_gradient_of_the_equation(objective, front_end_bits):
-    task, batch = make_task(bits=(4, 8), front_end_bits=front_end_bits).train(), make_batch()
+def test_a_step_gives_the_gradient_of_the_equation(objective, front_end_bits, attention):
+    task, batch = make_task(bits=(4, 8), front_end_bits=front_end_bits, attention=attention).train(), make_batch()
     plan = assign(batch, [task.space.largest, SMALLEST, MIDDLE, SHALLOW], in_batch=False, step=0)
     for found, expected in zip(
         step(task, batch, plan, objective, 0.25), naive(task, batch, plan, objective, 0.25), strict=True
@@ -49,8 +51,9 @@ def test_a_step_gives_the_gradient_of_the_equation(objective, front_end_bits):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_step_in_parts_gives_the_gradient_of_the_equation_on_the_parts():
-    task, batch = make_task(bits=(4, 8)).train(), make_batch((0.9, 0.8, 0.7, 0.65, 0.5))
+@pytest.mark.parametrize("attention", [None, DECODER], ids=["ctc", "hybrid"])
+def test_a_step_in_parts_gives_the_gradient_of_the_equation_on_the_parts(attention):
+    task, batch = make_task(bits=(4, 8), attention=attention).train(), make_batch((0.9, 0.8, 0.7, 0.65, 0.5))
     members = [task.space.largest, SMALLEST, MIDDLE]
     plan = assign(batch, members, in_batch=True, step=1)
     assert sorted(row for part in plan for row in part.rows) == list(range(len(batch)))
@@ -83,8 +86,8 @@ def test_a_lone_member_learns_from_the_transcripts_alone():
     task, batch = make_task(bits=(4, 8)).train(), make_batch()
     members = FixedSampler(task.space, SMALLEST.name).members(0, 0)
     found = step(task, batch, assign(batch, members, in_batch=False, step=0), Objective())
-    output = task(batch.waveforms, batch.lengths, SMALLEST)
-    loss = task.losses(output, batch.labels, batch.label_lengths).sum()
+    output = learn(task, batch, SMALLEST)
+    loss = Objective().losses(output, batch.labels, batch.label_lengths).sum()
     expected = torch.autograd.grad(loss, list(task.parameters()), allow_unused=True, materialize_grads=True)
     for one, two in zip(found, expected, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)

@@ -1,4 +1,4 @@
-"""The CTC task: what members share, what they do not, and what is refused."""
+"""The speech task: what members share, what they do not, and what is refused."""
 
 import pytest
 import torch
@@ -6,8 +6,9 @@ import torch
 from allinone.layers import LogMelSettings, SpecAugment
 from allinone.quantization import Lsq
 from allinone.subnet import SearchSpace, SubnetConfig
-from allinone.tasks.ctc import CtcTask
+from allinone.tasks.speech import SpeechTask
 from allinone.text import CharTokenizer
+from allinone.training import Objective
 from tests.laws.examples import make_batch, make_layout, make_task
 
 
@@ -57,7 +58,8 @@ def test_initialising_scales_fits_them_to_new_weights():
 
 def test_a_space_that_does_not_fit_the_network_is_refused():
     def build(space=SearchSpace((2,), (24,)), features=LogMelSettings()):  # noqa: B008
-        return CtcTask(layout=make_layout(), space=space, tokenizer=CharTokenizer(), quantizer=Lsq(), features=features)
+        parts = {"layout": make_layout(), "tokenizer": CharTokenizer(), "quantizer": Lsq()}
+        return SpeechTask(space=space, features=features, **parts)
 
     build()
     with pytest.raises(ValueError, match=r"of 3 layers and width 24; found depths up to 4 and widths up to 24. Lower"):
@@ -77,8 +79,8 @@ def test_mixed_precision_multiplies_in_sixteen_bits_and_keeps_features_and_losse
     with torch.autocast("cpu", torch.bfloat16):
         shared = task.shared(1000 * batch.waveforms, batch.lengths)
         features, _ = task.features(1000 * batch.waveforms, batch.lengths)
-        output = task.recognise(shared, task.space.largest)
-        losses = task.losses(output, batch.labels, batch.label_lengths)
+        output = task.learn(shared, task.space.largest, batch.labels, batch.label_lengths)
+        losses = Objective().losses(output, batch.labels, batch.label_lengths)
     losses.sum().backward()
     assert seen == [torch.bfloat16] * len(layers)
     assert torch.equal(features, task.features(1000 * batch.waveforms, batch.lengths)[0])

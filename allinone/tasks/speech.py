@@ -1,0 +1,240 @@
+"""Recognition by CTC, by an attention decoder or by both: the supernet that is trained."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from allinone.decoding import Heard
+from allinone.layers import LogMel, LogMelSettings, SpecAugment
+from allinone.layers.elastic import Elastic
+from allinone.models import DecoderLayout, Encoder, Layout, TransformerDecoder, encoder_cost, tensor_cost
+from allinone.models.elastic_decoder import ElasticDecoder
+from allinone.models.elastic_encoder import ElasticEncoder
+from allinone.models.inventory import FEATURE_FRAMES
+from allinone.quantization import AbsMax, Quantised, Quantizer
+from allinone.subnet import Cost, LayerConfig, SearchSpace, SubnetConfig, TensorSpec
+from allinone.tasks.network import SpeechNetwork, build_network
+from allinone.tasks.output import Output, select_rows
+from allinone.text import Tokenizer
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all members of a step have in common: features, or frames where the front end is shared too.
+
+    Args:
+        x: ``(batch, time, bands or dim)``.
+        lengths: valid positions, ``(batch,)``.
+    """
+
+    x: Tensor
+    lengths: Tensor
+
+    def select(self, rows: Sequence[int]) -> "Shared":
+        """That of some utterances, padded to the longest of them."""
+        return Shared(*select_rows(self.x, self.lengths, rows))
+
+
+class SpeechTask(nn.Module):
+    """A supernet with a CTC output and, if asked for, an attention decoder (hybrid, Watanabe et al. 2017).
+
+    Args:
+        layout: the family of encoders.
+        space: which members there are; the encoder has the size of the largest.
+        tokenizer: the labels.
+        quantizer: how weights are rounded.
+        features: how features are computed.
+        attention: sizes of an attention decoder over the encoder; None leaves it out.
+        augment: masks features in training; None leaves it out.
+    """
+
+    def __init__(
+        self,
+        *,
+        layout: Layout,
+        space: SearchSpace,
+        tokenizer: Tokenizer,
+        quantizer: Quantizer,
+        features: LogMelSettings,
+        attention: DecoderLayout | None = None,
+        augment: SpecAugment | None = None,
+    ) -> None:
+        super().__init__()
+        refuse_misfit(layout, space, attention)
+        if features.bands != layout.bands:
+            raise ValueError(
+                f"The network takes {layout.bands} feature bands; found features of {features.bands}. Make them equal."
+            )
+        self.layout, self.space, self.tokenizer, self.quantizer = layout, space, tokenizer, quantizer
+        self.attention = attention
+        self.features = LogMel(features)
+        self.augment = augment
+        encoder = cast(Encoder, layout.build(space.largest))
+        self.encoder = ElasticEncoder(encoder, quantizer, space.bits, layout.front_end_bits)
+        self.head = nn.Linear(layout.dim, tokenizer.vocab_size)
+        self.decoder = attention and ElasticDecoder(
+            attention,
+            layout.dim,
+            tokenizer.vocab_size,
+            self.decoder_layers(space.largest),
+            quantizer,
+            () if space.decoder is None else space.decoder.bits,
+        )
+
+    def shared(self, waveforms: Tensor, lengths: Tensor, seeds: Tensor | None = None) -> Shared:
+        """The part that does not depend on the member.
+
+        Args:
+            waveforms: ``(batch, samples)``.
+            lengths: valid samples, ``(batch,)``.
+            seeds: one per utterance for augmentation, ``(batch,)``; None leaves the features as they are.
+        """
+        with torch.no_grad():
+            x, lengths = self.features(waveforms, lengths)
+            if seeds is not None and self.augment is not None:
+                x = self.augment(x, lengths, seeds)
+        if self.encoder.shares_front_end:
+            x, lengths = self.encoder.embed(x, lengths, self.space.largest)
+        return Shared(x, lengths)
+
+    def recognise(self, shared: Shared, subnet: SubnetConfig) -> Heard:
+        """The part that does, for decoding."""
+        x, lengths = self._embedded(shared, subnet)
+        encoded = self.encoder.encode(x, lengths, subnet)
+        return Heard(self._labels(encoded), lengths, encoded, self._speller(subnet))
+
+    def learn(
+        self,
+        shared: Shared,
+        subnet: SubnetConfig,
+        labels: Tensor,
+        label_lengths: Tensor,
+        depths: Collection[int] = (),
+    ) -> Output:
+        """The part that does, for training.
+
+        Args:
+            shared: what :meth:`shared` gave.
+            subnet: the member.
+            labels: what was said, ``(batch, labels)``.
+            label_lengths: ``(batch,)``.
+            depths: after how many layers, besides the last, the CTC output is asked for.
+        """
+        x, lengths = self._embedded(shared, subnet)
+        after = self.encoder.layer_outputs(x, lengths, subnet)
+        encoded = after[-1]
+        return Output(
+            log_probs=self._labels(encoded),
+            lengths=lengths,
+            encoded=encoded,
+            shallower=tuple(self._labels(after[depth - 1]) for depth in depths),
+            spelt=self.decoder and self.decoder(encoded, lengths, labels, self.decoder_layers(subnet)),
+            spelt_lengths=label_lengths + 1,
+        )
+
+    def _embedded(self, shared: Shared, subnet: SubnetConfig) -> tuple[Tensor, Tensor]:
+        if self.encoder.shares_front_end:
+            return shared.x, shared.lengths
+        return self.encoder.embed(shared.x, shared.lengths, subnet)
+
+    def _labels(self, encoded: Tensor) -> Tensor:
+        return self.head(encoded).log_softmax(-1, torch.float32)
+
+    def _speller(self, subnet: SubnetConfig) -> TransformerDecoder | None:
+        return self.decoder and self.decoder.member(self.decoder_layers(subnet))
+
+    def decoder_layers(self, subnet: SubnetConfig) -> tuple[LayerConfig, ...]:
+        """The layers of a member's attention decoder; of a network that has one."""
+        assert self.attention is not None
+        return subnet.decoder or self.attention.whole
+
+    def forward(self, waveforms: Tensor, lengths: Tensor, subnet: SubnetConfig) -> Heard:
+        """Recognises as one member: ``(batch, samples)`` and ``(batch,)`` to :class:`Heard`."""
+        return self.recognise(self.shared(waveforms, lengths), subnet)
+
+    def frames(self, samples: int) -> int:
+        """Output frames of so many samples."""
+        return self.layout.frames(self.features.settings.frames(samples))
+
+    def initialise_scales(self) -> None:
+        """Sets all learned scales from the weights as they are now."""
+        for _, elastic in self.parts():
+            elastic.initialise_scales()
+
+    def parts(self) -> Iterator[tuple[str, Elastic]]:
+        """All elastic modules under their names in the plain network."""
+        for whole, name in ((self.encoder, "encoder"), (self.decoder, "decoder")):
+            if whole is not None:
+                for part, elastic in whole.parts():
+                    yield f"{name}.{part}", elastic
+
+    def build(self, subnet: SubnetConfig) -> SpeechNetwork:
+        """A plain network of a member's size, its weights yet to be loaded."""
+        return build_network(self.layout, self.features.settings, self.tokenizer, subnet, self.attention)
+
+    def weights(self, subnet: SubnetConfig) -> dict[str, Tensor | Quantised]:
+        """The effective weights of a member, under the names of the plain network's state."""
+        encoder = {f"encoder.{name}": weight for name, weight in self.encoder.weights(subnet).items()}
+        head = {f"head.{name}": weight.detach().clone() for name, weight in self.head.named_parameters()}
+        if self.decoder is None:
+            return encoder | head
+        decoder = self.decoder.weights(self.decoder_layers(subnet))
+        return encoder | head | {f"decoder.{name}": weight for name, weight in decoder.items()}
+
+    @property
+    def whole_bytes(self) -> int:
+        """Stored bytes of the whole network at full precision."""
+        return full_system_bytes(self.layout, self.attention, self.tokenizer.vocab_size)
+
+    def cost(self, subnet: SubnetConfig) -> Cost:
+        """What a member costs, its head and decoder included in the stored bytes."""
+        return system_cost(self.layout, self.attention, subnet, self.quantizer, self.tokenizer.vocab_size)
+
+
+def refuse_misfit(layout: Layout, space: SearchSpace, attention: DecoderLayout | None) -> None:
+    """Raises ValueError if a space has members that are larger than the network."""
+    if space.depths[-1] > layout.num_layers or space.widths[-1] > layout.ffn_dim:
+        raise ValueError(
+            f"The search space must fit into the network of {layout.num_layers} layers and width {layout.ffn_dim}; "
+            f"found depths up to {space.depths[-1]} and widths up to {space.widths[-1]}. Lower them, or take a "
+            "larger network."
+        )
+    if space.decoder is None:
+        return
+    if attention is None:
+        raise ValueError(
+            "A search space with decoders requires a network with an attention decoder; found none. Choose one, such "
+            "as attention=decoder_small, or leave space.decoder out."
+        )
+    if space.decoder.depths[-1] > attention.num_layers or space.decoder.widths[-1] > attention.ffn_dim:
+        raise ValueError(
+            f"The decoder's search space must fit into the decoder of {attention.num_layers} layers and width "
+            f"{attention.ffn_dim}; found depths up to {space.decoder.depths[-1]} and widths up to "
+            f"{space.decoder.widths[-1]}. Lower them, or take a larger decoder."
+        )
+
+
+def system_cost(
+    layout: Layout, attention: DecoderLayout | None, subnet: SubnetConfig, quantizer: Quantizer, vocab_size: int
+) -> Cost:
+    """What a member costs: the papers count the encoder, the artefact stores head and decoder as well."""
+    granularity = quantizer.granularity
+    outputs = () if layout.has_head else tuple(_head(layout, vocab_size))
+    if attention is not None:
+        outputs += tuple(attention.tensors(subnet.decoder or attention.whole, layout.dim, vocab_size))
+    return sum((tensor_cost(spec, granularity) for spec in outputs), encoder_cost(layout, subnet, granularity))
+
+
+def full_system_bytes(layout: Layout, attention: DecoderLayout | None, vocab_size: int) -> int:
+    """Bytes of everything that the whole network stores at full precision: the 1 of every system ratio."""
+    largest = SubnetConfig.uniform(layout.num_layers, layout.ffn_dim)
+    return system_cost(layout, attention, largest, AbsMax(), vocab_size).bytes_stored
+
+
+def _head(layout: Layout, vocab_size: int) -> Iterator[TensorSpec]:
+    frames = layout.frames(FEATURE_FRAMES)
+    yield TensorSpec("head.weight", (vocab_size, layout.dim), uses=frames, counted=False)
+    yield TensorSpec("head.bias", (vocab_size,), counted=False)
