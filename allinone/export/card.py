@@ -1,5 +1,7 @@
 """The model card of an exported member: what it is, how well it recognises, how to use it."""
 
+from typing import Any
+
 from allinone.export.manifest import Manifest
 
 _CARD = """\
@@ -19,7 +21,7 @@ It is one member of a family that was trained in one run by `allinone`; nothing 
 | weights on disk | {stored:.2f} MB |
 | encoder by the papers' rule | {encoder:.2f} MB, {ratio:.1f} times smaller than the largest at 32 bits |
 | multiply-accumulates | {macs:.0f} million per second of audio |
-| output | {tokens} tokens, CTC |
+| output | {tokens} tokens, {outputs} |
 {results}
 ## Use
 
@@ -58,6 +60,7 @@ def model_card(manifest: Manifest, num_tokens: int) -> str:
         ratio=manifest.ratio,
         macs=manifest.macs / 1e6,
         tokens=num_tokens,
+        outputs=_outputs(manifest.network.get("attention")),
         results=_results(manifest),
         data=_data(manifest),
         version=manifest.versions.get("allinone", "of unknown version"),
@@ -70,6 +73,10 @@ def _layers(member: str) -> str:
         f"{depth} layer{'s' if depth != '1' else ''} of {width} feed-forward units and {bits} bits per weight"
         for depth, width, bits in runs
     )
+
+
+def _outputs(attention: dict[str, Any] | None) -> str:
+    return "CTC" if attention is None else "CTC and an attention decoder"
 
 
 def _results(manifest: Manifest) -> str:

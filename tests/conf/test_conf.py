@@ -16,7 +16,7 @@ from allinone.cli.main import TAKES_FILES, VERBS, split_verb
 from allinone.data import SpeechDataModule
 from allinone.decoding import Beam, Greedy, NgramBeam
 from allinone.layers import LogMelSettings, SpecAugment
-from allinone.models import ConformerLayout, Wav2Vec2Layout
+from allinone.models import ConformerLayout, DecoderLayout, Wav2Vec2Layout
 from allinone.quantization import AbsMax, Lsq
 from allinone.subnet import SearchSpace
 from allinone.text import Tokenizer
@@ -30,6 +30,7 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 ARGUMENTS = {"model", "checkpoint", "subnet", "audio", "output", "resume", "references", "split", "format", "files"}
 ARGUMENTS |= {"reference", "hypotheses", "names"}
 KINDS: dict[str, Any] = {
+    "attention": (DecoderLayout, type(None)),
     "augment": (SpecAugment, type(None)),
     "data": SpeechDataModule,
     "decoder": (Greedy, Beam, NgramBeam),

@@ -70,7 +70,7 @@ def test_the_manifest_tells_everything_about_the_member(tmp_path):
     assert manifest["bytes_stored"] == cost.bytes_stored
     assert manifest["macs"] == round(cost.macs)
     assert manifest["ratio"] == full_precision_bytes(task.layout) / cost.bytes
-    assert manifest["network"].keys() == {"layout", "features", "tokenizer"}
+    assert manifest["network"].keys() == {"layout", "attention", "features", "tokenizer"}
     assert manifest["tensors"].keys() == task.weights(SMALL).keys()
     assert manifest["training_data"] == {"hash": "abc", "about": "Read by nobody, CC0."}
     assert manifest["results"] == RATES
