@@ -78,6 +78,7 @@ def run(config: DictConfig) -> None:
         gradient_clip=settings.gradient_clip,
         accumulate=settings.accumulate,
         seed=config.seed,
+        teacher=_teacher(config, task, data),
         origin={
             "data_hash": data.fingerprint,
             "data": _plain(config.data),
@@ -148,6 +149,26 @@ def _initialise(task: SpeechTask, source: str | None) -> None:
         take_over_weights(task, read_artefact(Path(source)).weights, source)
     elif source is not None:
         take_over_checkpoint(task, Path(source))
+
+
+def _teacher(config: DictConfig, task: SpeechTask, data: SpeechDataModule) -> SpeechTask | None:
+    """The supernet of another checkpoint, if it is to teach."""
+    if config.teacher is None:
+        return None
+    teacher, _ = load_task(Path(config.teacher), augment=task.augment)
+    if (teacher.tokenizer, teacher.features.settings) != (task.tokenizer, task.features.settings):
+        raise ValueError(
+            "A teacher must have the labels and features of the network that it teaches; found others in "
+            f"{config.teacher}. Start both from the same network (init), or choose another teacher."
+        )
+    if (teacher.attention is None) != (task.attention is None):
+        raise ValueError(
+            "Teacher and network must both have an attention decoder, or neither; found one only in "
+            f"{'the network' if teacher.attention is None else config.teacher}. Give attention=..., or another teacher."
+        )
+    if teacher.encoder.lacks_statistics(teacher.space.largest):
+        recalibrate(teacher, data.calibration_loader(), [teacher.space.largest])
+    return teacher
 
 
 def _logger(config: DictConfig, folder: Path) -> Logger | None:

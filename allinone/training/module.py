@@ -37,6 +37,8 @@ class OnePassModule(lightning.LightningModule):
         gradient_clip: largest norm of the gradient; None does not clip.
         accumulate: batches per optimiser step.
         seed: of dropout.
+        teacher: a trained supernet whose largest member teaches in place of the step's own; it stays as it is and is no
+            part of the checkpoints.
         origin: plain facts about the run (such as the hash of its data) that its checkpoints carry along.
     """
 
@@ -52,6 +54,7 @@ class OnePassModule(lightning.LightningModule):
         gradient_clip: float | None = 5.0,
         accumulate: int = 1,
         seed: int = 0,
+        teacher: SpeechTask | None = None,
         origin: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -60,6 +63,7 @@ class OnePassModule(lightning.LightningModule):
         self.settings, self.schedule, self.max_steps = optimizer, schedule, max_steps
         self.gradient_clip, self.accumulate, self.seed = gradient_clip, accumulate, seed
         self.origin = origin or {}
+        self._teacher = () if teacher is None else (teacher.eval().requires_grad_(False),)  # in a tuple: no submodule
         self.ledger = Ledger(task.space.largest.name)
         self.evaluations: list[Evaluation] = []
 
@@ -79,7 +83,9 @@ class OnePassModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor)}
 
     def on_fit_start(self) -> None:
-        """Lets the ledger wait for a GPU: its work is counted where it is done, not where it is asked for."""
+        """Brings the teacher along, and lets the ledger wait for a GPU: its work is counted where it is done."""
+        for teacher in self._teacher:
+            teacher.to(self.device)
         if self.device.type == "cuda":
             self.ledger.synchronise = torch.cuda.synchronize
 
@@ -97,6 +103,7 @@ class OnePassModule(lightning.LightningModule):
                 scale=self._scale(len(batch)),
                 backward=self.manual_backward,
                 draw=Draw(self.seed, step, self.global_rank),
+                teacher=self._teacher[0] if self._teacher else None,
                 begin=self.ledger.begin,
             )
         self.ledger.begin("optimizer")
