@@ -82,7 +82,7 @@ def recalibrate(
                 shared = task.shared(batch.waveforms, batch.lengths)
                 for member, layers in observed.items():
                     with _observing(task, layers):
-                        task.recognise(shared, member)
+                        task.encode(shared, member)
     finally:
         task.train(training)
     if not seen:
