@@ -131,7 +131,12 @@ class CtcTask(nn.Module):
 
 
 def refuse_misfit(layout: Layout, space: SearchSpace) -> None:
-    """Raises ValueError if a space has members that are larger than the network."""
+    """Raises ValueError if a space has members that are larger than the network, or have a decoder part."""
+    if space.decoder is not None:
+        raise ValueError(
+            "A search space with a decoder requires a network with an attention decoder; found one with a CTC output "
+            "alone. Leave space.decoder out."
+        )
     if space.depths[-1] > layout.num_layers or space.widths[-1] > layout.ffn_dim:
         raise ValueError(
             f"The search space must fit into the network of {layout.num_layers} layers and width {layout.ffn_dim}; "

@@ -27,7 +27,7 @@ class Objective:
     """Eq. 4: L_max + sum_i lambda1_i * L_i + lambda2_i * KL(stop_gradient(p_max) || p_i). Eq. 2 is lambda2 = 0.
 
     Args:
-        depth: weights of members with fewer layers than the largest.
+        depth: weights of members with fewer layers than the largest, in the encoder or in the decoder.
         other: weights of members that differ from the largest only in width or precision.
     """
 
@@ -38,4 +38,5 @@ class Objective:
         """The weights of a member; the largest has no teacher."""
         if member == largest:
             return Weights(1.0, 0.0)
-        return self.depth if member.depth < largest.depth else self.other
+        shallower = member.depth < largest.depth or 0 < len(member.decoder) < len(largest.decoder)  # 0: whole
+        return self.depth if shallower else self.other

@@ -64,6 +64,8 @@ def test_a_space_that_does_not_fit_the_network_is_refused():
         build(SearchSpace((4,), (24,)))
     with pytest.raises(ValueError, match="found depths up to 2 and widths up to 48"):
         build(SearchSpace((2,), (48,)))
+    with pytest.raises(ValueError, match=r"with an attention decoder; found .* CTC output alone\. Leave"):
+        build(SearchSpace((2,), (24,), decoder=SearchSpace((1,), (24,))))
     with pytest.raises(ValueError, match=r"takes 80 feature bands; found features of 40. Make them equal"):
         build(features=LogMelSettings(bands=40))
 
