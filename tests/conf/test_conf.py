@@ -18,7 +18,7 @@ from allinone.decoding import Beam, Greedy, NgramBeam
 from allinone.layers import LogMelSettings, SpecAugment
 from allinone.models import ConformerLayout, Wav2Vec2Layout
 from allinone.quantization import AbsMax, Lsq
-from allinone.subnet import SearchSpace
+from allinone.subnet import SandwichSampler, SearchSpace, WarmUp
 from allinone.text import Tokenizer
 from allinone.training import AdamW, FitSettings, Objective
 
@@ -45,6 +45,7 @@ USERS_OWN = {  # what a file leaves to the user
     "data.corpus.table": "lines.tsv",
     "data.corpus.folder": "speech",
     "decoder.ngram": "words.arpa",
+    "sampler.warm_up.steps": 500,
 }
 
 
@@ -103,6 +104,32 @@ def test_every_experiment_begins_with_paper_command_expectation_and_cost(experim
     header = "\n".join(lines[1 : next(index for index, line in enumerate(lines) if not line.startswith("#"))])
     for part in ("# command:  allinone ", "# expected: ", "# cost:     "):
         assert part in header
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["sampler=progressive", "sampler.warm_up.steps=500"],
+        ["sampler=in_batch", "sampler.warm_up={_target_: allinone.subnet.WarmUp, steps: 500}"],
+    ],
+    ids=lambda overrides: overrides[0],
+)
+def test_a_warm_up_is_a_part_of_a_sandwich(overrides):
+    config = compose("train", *overrides)
+    assert instantiate(config.sampler)(space=instantiate(config.space)).warm_up == WarmUp(500)
+
+
+def test_a_sandwich_has_no_warm_up_unless_asked():
+    config = compose("train", "sampler=sandwich")
+    sampler = instantiate(config.sampler)(space=instantiate(config.space))
+    assert isinstance(sampler, SandwichSampler)
+    assert sampler.warm_up is None
+
+
+def test_a_space_may_bring_the_space_of_a_decoder():
+    decoder = "{_target_: allinone.subnet.SearchSpace, depths: [2, 1], widths: [32], bits: [4, 32]}"
+    space = instantiate(compose("train", "space=conformer_tiny", f"+space.decoder={decoder}").space)
+    assert space == SearchSpace((2, 3), (32, 64), (4, 8), decoder=SearchSpace((1, 2), (32,), (4, 32)))
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: path.relative_to(CONF).as_posix())
