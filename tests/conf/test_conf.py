@@ -107,6 +107,23 @@ def test_every_experiment_begins_with_paper_command_expectation_and_cost(experim
 
 
 @pytest.mark.parametrize(
+    ("dimension", "members"),
+    [
+        ("depth", ["12-2048-32bit", "8-2048-32bit"]),
+        ("width", ["12-2048-32bit", "12-1024-32bit"]),
+        ("precision", ["12-2048-8bit", "12-2048-4bit"]),
+    ],
+)
+def test_an_experiment_of_table_1_trains_one_dimension_as_table_2_trains_all(dimension, members):
+    config, whole = (compose("train", f"experiment=switchboard_conformer{name}") for name in (f"_{dimension}", ""))
+    space = instantiate(config.space)
+    assert [member.name for member in space.uniform_members()] == members
+    assert {member.name for member in instantiate(config.sampler)(space=space).members(0, 0)} == set(members)
+    config.space = whole.space
+    assert config == whole
+
+
+@pytest.mark.parametrize(
     "overrides",
     [
         ["sampler=progressive", "sampler.warm_up.steps=500"],
