@@ -20,7 +20,7 @@ from allinone.data import SpeechDataModule
 from allinone.export.artefact import read_artefact
 from allinone.models import Layout
 from allinone.report.machine import code, machine
-from allinone.subnet import SearchSpace
+from allinone.subnet import Sampler, SearchSpace
 from allinone.tasks.description import restore
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
@@ -55,6 +55,7 @@ def run(config: DictConfig) -> None:
     settings: FitSettings = instantiate(config.trainer)
     layout: Layout = instantiate(config.network)
     space: SearchSpace = instantiate(config.space)
+    sampler: Sampler = instantiate(config.sampler)(space=space)
     with torch.device("meta"):
         layout.build(space.largest)  # a layout without code is refused before any data is read
     data: SpeechDataModule = instantiate(config.data, seed=config.seed)
@@ -67,7 +68,6 @@ def run(config: DictConfig) -> None:
         _initialise(task, config.init)
     else:
         _continue(data, *start)
-    sampler = instantiate(config.sampler)(space=task.space)
     module = OnePassModule(
         task=task,
         sampler=sampler,

@@ -3,6 +3,8 @@
 from typing import Any
 
 from allinone.export.manifest import Manifest
+from allinone.subnet import LayerConfig, SubnetConfig
+from allinone.subnet.config import runs
 
 _CARD = """\
 ---
@@ -53,7 +55,7 @@ def model_card(manifest: Manifest, num_tokens: int) -> str:
     """The text of ``README.md``."""
     return _CARD.format(
         member=manifest.member,
-        layers=_layers(manifest.member),
+        layers=_member(SubnetConfig.parse(manifest.member)),
         parameters=manifest.parameters / 1e6,
         stored=manifest.bytes_stored / 1e6,
         encoder=manifest.bytes / 1e6,
@@ -67,11 +69,14 @@ def model_card(manifest: Manifest, num_tokens: int) -> str:
     )
 
 
-def _layers(member: str) -> str:
-    runs = [run.removesuffix("bit").split("-") for run in member.split("+")]
+def _member(member: SubnetConfig) -> str:
+    return _layers(member.layers) + (f"; its attention decoder has {_layers(member.decoder)}" if member.decoder else "")
+
+
+def _layers(layers: tuple[LayerConfig, ...]) -> str:
     return ", then ".join(
-        f"{depth} layer{'s' if depth != '1' else ''} of {width} feed-forward units and {bits} bits per weight"
-        for depth, width, bits in runs
+        f"{count} layer{'s' if count != 1 else ''} of {layer.width} feed-forward units and {layer.bits} bits per weight"
+        for count, layer in runs(layers)
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from allinone.data.batch import Batch
 from allinone.decoding import Greedy
 from allinone.scoring import ErrorCounts
-from allinone.subnet import Sampler, SubnetConfig
+from allinone.subnet import Sampler
 from allinone.tasks.description import describe
 from allinone.tasks.evaluation import Evaluation
 from allinone.tasks.recalibration import recalibrate
@@ -66,12 +66,6 @@ class OnePassModule(lightning.LightningModule):
         self._teacher = () if teacher is None else (teacher.eval().requires_grad_(False),)  # in a tuple: no submodule
         self.ledger = Ledger(task.space.largest.name)
         self.evaluations: list[Evaluation] = []
-
-    @property
-    def scored_members(self) -> tuple[SubnetConfig, ...]:
-        """The members whose error rates are watched: the largest and the smallest of those that are trained."""
-        members, space = self.sampler.members(0, 0), self.sampler.space
-        return tuple(dict.fromkeys((members[0], space.smallest if space.smallest in members else members[-1])))
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW and its schedule."""
@@ -140,7 +134,7 @@ class OnePassModule(lightning.LightningModule):
     def _report(self, losses: dict[str, Tensor]) -> None:
         rate = cast(torch.optim.Optimizer, self.optimizers()).param_groups[0]["lr"]
         self.log("lr", rate)
-        for member in self.scored_members:
+        for member in self.sampler.watched:
             if member.name in losses:
                 self.log(f"loss/{member.name}", losses[member.name], prog_bar=True)
 
@@ -148,8 +142,8 @@ class OnePassModule(lightning.LightningModule):
         """Begins to count errors, with statistics of the weights that are scored: averaged ones, where they are."""
         if self.task.encoder.needs_statistics:
             batches = cast(Any, self.trainer).datamodule.calibration_loader()
-            recalibrate(self.task, batches, self.scored_members, device=self.device)
-        self.evaluations = [Evaluation(member) for member in self.scored_members]
+            recalibrate(self.task, batches, self.sampler.watched, device=self.device)
+        self.evaluations = [Evaluation(member) for member in self.sampler.watched]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Counts the word and character errors of the watched members, decoded greedily."""

@@ -73,6 +73,19 @@ def test_a_run_starts_from_a_checkpoint_or_an_exported_member(call, here, argume
     assert len(list(Path("runs/tiny_synthetic").iterdir())) == 2
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["sampler=progressive"], "requires sampler.warm_up.steps; found none. Add sampler.warm_up.steps="),
+        (["sampler=fixed", "sampler.subnet=9-64-4bit"], "found '9-64-4bit'. The nearest names are"),
+    ],
+)
+def test_a_sampler_that_cannot_be_is_told_before_any_data_are_read(call, here, settings, message):
+    said = call(*TRAIN, "data.corpus.table=missing.tsv", *settings)
+    assert said.code == 1
+    assert message in said.err
+
+
 def test_a_member_too_small_for_the_space_is_refused(call, here, arguments, exported):
     said = call(*arguments, f"init={exported}")
     assert said.code == 1
