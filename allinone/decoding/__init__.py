@@ -3,5 +3,19 @@
 from allinone.decoding.beam import Beam, NgramBeam
 from allinone.decoding.decoder import Decode, Decoder, Heard, Hypothesis, Speller
 from allinone.decoding.greedy import Greedy, ctc_greedy
+from allinone.decoding.joint import Joint
+from allinone.decoding.rescoring import Rescoring
 
-__all__ = ["Beam", "Decode", "Decoder", "Greedy", "Heard", "Hypothesis", "NgramBeam", "Speller", "ctc_greedy"]
+__all__ = [
+    "Beam",
+    "Decode",
+    "Decoder",
+    "Greedy",
+    "Heard",
+    "Hypothesis",
+    "Joint",
+    "NgramBeam",
+    "Rescoring",
+    "Speller",
+    "ctc_greedy",
+]
