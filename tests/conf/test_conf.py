@@ -18,7 +18,7 @@ from allinone.decoding import Beam, Greedy, Joint, NgramBeam, Rescoring
 from allinone.layers import LogMelSettings, SpecAugment
 from allinone.models import ConformerLayout, DecoderLayout, Wav2Vec2Layout
 from allinone.quantization import AbsMax, Lsq
-from allinone.subnet import SearchSpace
+from allinone.subnet import SandwichSampler, SearchSpace, WarmUp
 from allinone.text import Tokenizer
 from allinone.training import AdamW, FitSettings, Objective
 
@@ -46,6 +46,7 @@ USERS_OWN = {  # what a file leaves to the user
     "data.corpus.table": "lines.tsv",
     "data.corpus.folder": "speech",
     "decoder.ngram": "words.arpa",
+    "sampler.warm_up.steps": 500,
 }
 
 
@@ -104,6 +105,49 @@ def test_every_experiment_begins_with_paper_command_expectation_and_cost(experim
     header = "\n".join(lines[1 : next(index for index, line in enumerate(lines) if not line.startswith("#"))])
     for part in ("# command:  allinone ", "# expected: ", "# cost:     "):
         assert part in header
+
+
+@pytest.mark.parametrize(
+    ("dimension", "members"),
+    [
+        ("depth", ["12-2048-32bit", "8-2048-32bit"]),
+        ("width", ["12-2048-32bit", "12-1024-32bit"]),
+        ("precision", ["12-2048-8bit", "12-2048-4bit"]),
+    ],
+)
+def test_an_experiment_of_table_1_trains_one_dimension_as_table_2_trains_all(dimension, members):
+    config, whole = (compose("train", f"experiment=switchboard_conformer{name}") for name in (f"_{dimension}", ""))
+    space = instantiate(config.space)
+    assert [member.name for member in space.uniform_members()] == members
+    assert {member.name for member in instantiate(config.sampler)(space=space).members(0, 0)} == set(members)
+    config.space = whole.space
+    assert config == whole
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["sampler=progressive", "sampler.warm_up.steps=500"],
+        ["sampler=in_batch", "sampler.warm_up={_target_: allinone.subnet.WarmUp, steps: 500}"],
+    ],
+    ids=lambda overrides: overrides[0],
+)
+def test_a_warm_up_is_a_part_of_a_sandwich(overrides):
+    config = compose("train", *overrides)
+    assert instantiate(config.sampler)(space=instantiate(config.space)).warm_up == WarmUp(500)
+
+
+def test_a_sandwich_has_no_warm_up_unless_asked():
+    config = compose("train", "sampler=sandwich")
+    sampler = instantiate(config.sampler)(space=instantiate(config.space))
+    assert isinstance(sampler, SandwichSampler)
+    assert sampler.warm_up is None
+
+
+def test_a_space_may_bring_the_space_of_a_decoder():
+    decoder = "{_target_: allinone.subnet.SearchSpace, depths: [2, 1], widths: [32], bits: [4, 32]}"
+    space = instantiate(compose("train", "space=conformer_tiny", f"+space.decoder={decoder}").space)
+    assert space == SearchSpace((2, 3), (32, 64), (4, 8), decoder=SearchSpace((1, 2), (32,), (4, 32)))
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: path.relative_to(CONF).as_posix())
