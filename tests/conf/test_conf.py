@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from allinone.cli.main import TAKES_FILES, VERBS, split_verb
 from allinone.data import SpeechDataModule
-from allinone.decoding import Beam, Greedy, NgramBeam
+from allinone.decoding import Beam, Greedy, Joint, NgramBeam, Rescoring
 from allinone.layers import LogMelSettings, SpecAugment
 from allinone.models import ConformerLayout, DecoderLayout, Wav2Vec2Layout
 from allinone.quantization import AbsMax, Lsq
@@ -33,7 +33,7 @@ KINDS: dict[str, Any] = {
     "attention": (DecoderLayout, type(None)),
     "augment": (SpecAugment, type(None)),
     "data": SpeechDataModule,
-    "decoder": (Greedy, Beam, NgramBeam),
+    "decoder": (Greedy, Beam, NgramBeam, Joint, Rescoring),
     "features": LogMelSettings,
     "network": (ConformerLayout, Wav2Vec2Layout),
     "objective": Objective,
@@ -85,7 +85,7 @@ def small(settings: DictConfig) -> dict[str, int]:
 
 @pytest.mark.parametrize(("group", "name"), FILES, ids=lambda value: value)
 def test_every_file_gives_its_part(group, name):
-    verbs = ("evaluate", "transcribe") if group == "decoder" else ("train",)
+    verbs = ("evaluate", "transcribe", "bench_decode") if group == "decoder" else ("train",)
     for verb in verbs:
         check_part(compose(verb, f"{group}={name}"), group)
 
@@ -157,7 +157,7 @@ def test_every_file_says_first_what_it_is(path):
 
 def test_no_group_bears_the_name_of_an_argument():
     assert not ARGUMENTS & set(GROUPS)
-    for verb in ("evaluate", "score", "report", "compare", "export", "transcribe"):
+    for verb in ("evaluate", "score", "report", "compare", "export", "transcribe", "bench_decode"):
         settings = (key for key in compose(verb) if key not in ("data", "decoder"))  # these are parts there, too
         assert not set(settings) & set(GROUPS)
 
