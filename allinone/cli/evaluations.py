@@ -1,5 +1,6 @@
 """What verbs that evaluate share: a checkpoint with its corpus and decoder, and the files that an evaluation leaves."""
 
+import csv
 import json
 import logging
 import sys
@@ -83,8 +84,11 @@ class Ready:
         batches = track(
             self.data.loader(split), "evaluating", console=console, transient=True, disable=not console.is_terminal
         )
-        readable = (batch for batch in batches if batch.ids != ("",))
-        return evaluate(self.task, watch(readable), self.members, decode=self.decode, device=self.device)
+        return evaluate(self.task, watch(_readable(batches)), self.members, decode=self.decode, device=self.device)
+
+    def batches(self, split: str, utterances: int | None) -> list[Batch]:
+        """A split, or so many utterances of it, in memory."""
+        return list(_readable(self.data.loader(split, utterances=utterances)))
 
     def results(
         self, split: str, evaluations: Sequence[Evaluation], references: dict[str, str], slicing: Any
@@ -104,15 +108,30 @@ class Ready:
         }
 
 
+def _readable(batches: Batches) -> Batches:
+    return (batch for batch in batches if batch.ids != ("",))
+
+
 def write_evaluation(
     folder: Path, results: Mapping[str, Any], references: Mapping[str, str], evaluations: Sequence[Evaluation]
 ) -> None:
-    """Writes results, and transcription files of NIST: the reference and what each member heard."""
+    """Writes results, transcription files of NIST (the reference and what each member heard), and tables of scores."""
     folder.mkdir(parents=True, exist_ok=True)
     write_trn(folder / "reference.trn", sorted(references.items()))
     for evaluation in evaluations:
         write_trn(folder / f"{evaluation.member.name}.trn", sorted(evaluation.texts.items()))
+        _write_scores(folder / f"{evaluation.member.name}.scores.tsv", evaluation.scores)
     (folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+
+def _write_scores(path: Path, scores: Mapping[str, Mapping[str, float]]) -> None:
+    """Tab-separated values with a header: the id of each utterance, and the scores of its text."""
+    columns = ["id", *dict.fromkeys(name for row in scores.values() for name in row)]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, columns, restval="", delimiter="\t", lineterminator="\n")
+        table.writeheader()
+        for name, row in sorted(scores.items()):
+            table.writerow({"id": name, **{column: f"{score:.6f}" for column, score in row.items()}})
 
 
 def _data(given: DictConfig, task: SpeechTask, about: dict[str, Any]) -> SpeechDataModule:

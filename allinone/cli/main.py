@@ -24,6 +24,7 @@ VERBS = {
     "texts": "write the normalised transcripts of a corpus, to train an n-gram on",
     "bench step": "what a training step costs, in steps of the largest network alone",
     "bench data": "how long a training waits for its data",
+    "bench decode": "how many seconds of audio a second become text, by any decoder",
     "doctor": "whether this machine is fit, and whether a training fits into it",
 }
 TAKES_FILES = ("transcribe", "score")  # verbs that also take plain paths after --
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(USAGE.format(verbs="\n".join(f"  {verb:<12}{what}" for verb, what in VERBS.items())), flush=True)
+        print(USAGE.format(verbs="\n".join(f"  {verb:<14}{what}" for verb, what in VERBS.items())), flush=True)
         return 0
     verb, overrides = split_verb(arguments)
     if verb not in VERBS:

@@ -11,27 +11,26 @@ def members_to_list(space: SearchSpace, sample: int, seed: int) -> list[SubnetCo
     """The members that a table lists, the largest first.
 
     Args:
-        space: the search space; of a layer-wise one, the largest, the smallest and a sample.
+        space: the search space; of one that is layer-wise, or whose decoder is, its ends and a sample.
         sample: number of random members of a layer-wise space.
         seed: of the sample.
 
     Raises:
         ValueError: if a sample is asked for from a space that is listed whole, or of a negative size.
     """
-    if sample < 0 or (sample and not space.layerwise):
+    if sample < 0 or (sample and space.all_uniform):
         raise ValueError(
             f"sample requires a layer-wise space, and a number of members; found sample={sample} and a space "
-            f"{'that is layer-wise' if space.layerwise else f'whose {space.count()} members are all listed'}. "
+            f"{f'whose {space.count()} members are all listed' if space.all_uniform else 'that is layer-wise'}. "
             "Leave sample out, or give space.layerwise=true."
         )
-    if not space.layerwise:
+    if space.all_uniform:
         return list(space.uniform_members())
-    ends = dict.fromkeys((space.largest, space.smallest))  # an ordered set
     generator = random.Random(seed)
     between: dict[SubnetConfig, None] = {}
-    while len(between) < min(sample, space.count() - len(ends)):
+    while len(between) < min(sample, space.count() - len(space.ends)):
         member = space.sample(generator)
-        if member not in ends:
+        if member not in space.ends:
             between.setdefault(member)
     return list(dict.fromkeys((space.largest, *between, space.smallest)))
 

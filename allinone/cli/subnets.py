@@ -4,14 +4,25 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from allinone.cli.members import members_to_list, size
-from allinone.cli.tables import BYTES, NAME, PARAMETERS, RATIO, STORED, Column, check_format, show_json, show_table
+from allinone.cli.tables import (
+    BYTES,
+    NAME,
+    PARAMETERS,
+    RATIO,
+    STORED,
+    SYSTEM_RATIO,
+    Column,
+    check_format,
+    show_json,
+    show_table,
+)
 from allinone.models import DecoderLayout, Layout
 from allinone.quantization import Quantizer
 from allinone.subnet import SearchSpace
 from allinone.tasks.speech import full_system_bytes, refuse_misfit, system_cost
 from allinone.text import Tokenizer
 
-COLUMNS = (NAME, PARAMETERS, BYTES, RATIO, STORED, Column("MMAC\nper s", "macs", "{:,.0f}", 1e6))
+COLUMNS = (NAME, PARAMETERS, BYTES, RATIO, STORED, SYSTEM_RATIO, Column("MMAC\nper s", "macs", "{:,.0f}", 1e6))
 
 
 def run(config: DictConfig) -> None:

@@ -43,6 +43,7 @@ PARAMETERS = Column("params\nM", "parameters", "{:.2f}", 1e6)
 BYTES = Column("size\nMB", "bytes", "{:.2f}", 1e6)
 RATIO = Column("ratio", "ratio", "{:.2f}")
 STORED = Column("stored\nMB", "bytes_stored", "{:.2f}", 1e6)
+SYSTEM_RATIO = Column("whole\nratio", "system_ratio", "{:.2f}")
 
 
 def check_format(format: str, formats: Sequence[str] = FORMATS) -> None:

@@ -20,7 +20,7 @@ from allinone.data import SpeechDataModule
 from allinone.export.artefact import read_artefact
 from allinone.models import Layout
 from allinone.report.machine import code, machine
-from allinone.subnet import SearchSpace
+from allinone.subnet import Sampler, SearchSpace
 from allinone.tasks.description import restore
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
@@ -55,6 +55,7 @@ def run(config: DictConfig) -> None:
     settings: FitSettings = instantiate(config.trainer)
     layout: Layout = instantiate(config.network)
     space: SearchSpace = instantiate(config.space)
+    sampler: Sampler = instantiate(config.sampler)(space=space)
     with torch.device("meta"):
         layout.build(space.largest)  # a layout without code is refused before any data is read
     data: SpeechDataModule = instantiate(config.data, seed=config.seed)
@@ -67,7 +68,6 @@ def run(config: DictConfig) -> None:
         _initialise(task, config.init)
     else:
         _continue(data, *start)
-    sampler = instantiate(config.sampler)(space=task.space)
     module = OnePassModule(
         task=task,
         sampler=sampler,
@@ -78,6 +78,7 @@ def run(config: DictConfig) -> None:
         gradient_clip=settings.gradient_clip,
         accumulate=settings.accumulate,
         seed=config.seed,
+        teacher=_teacher(config, task, data),
         origin={
             "data_hash": data.fingerprint,
             "data": _plain(config.data),
@@ -149,6 +150,26 @@ def _initialise(task: SpeechTask, source: str | None) -> None:
         take_over_weights(task, read_artefact(Path(source)).weights, source)
     elif source is not None:
         take_over_checkpoint(task, Path(source))
+
+
+def _teacher(config: DictConfig, task: SpeechTask, data: SpeechDataModule) -> SpeechTask | None:
+    """The supernet of another checkpoint, if it is to teach."""
+    if config.teacher is None:
+        return None
+    teacher, _ = load_task(Path(config.teacher), augment=task.augment)
+    if (teacher.tokenizer, teacher.features.settings) != (task.tokenizer, task.features.settings):
+        raise ValueError(
+            "A teacher must have the labels and features of the network that it teaches; found others in "
+            f"{config.teacher}. Start both from the same network (init), or choose another teacher."
+        )
+    if (teacher.attention is None) != (task.attention is None):
+        raise ValueError(
+            "Teacher and network must both have an attention decoder, or neither; found one only in "
+            f"{'the network' if teacher.attention is None else config.teacher}. Give attention=..., or another teacher."
+        )
+    if teacher.encoder.lacks_statistics(teacher.space.largest):
+        recalibrate(teacher, data.calibration_loader(), [teacher.space.largest])
+    return teacher
 
 
 def _logger(config: DictConfig, folder: Path) -> Logger | None:

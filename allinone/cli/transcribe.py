@@ -10,7 +10,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
 from allinone.cli.tables import check_format, console, show_json
-from allinone.export.recogniser import Recogniser, load
+from allinone.decoding import Hypothesis, NoSpeller
+from allinone.export.recogniser import Recogniser, load, text_of
 from allinone.scoring import ErrorCounts, character_errors, word_errors
 from allinone.scoring.marking import marked
 from allinone.text import Normalizer
@@ -22,11 +23,22 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was heard in one recording, and what was said if that is known."""
+    """What was heard in one recording, and what was said if that is known.
+
+    Args:
+        audio: where the recording is.
+        windows: for each window of it the hypotheses, the best first.
+        reference: what was said.
+    """
 
     audio: str
-    text: str
+    windows: Sequence[Sequence[Hypothesis]]
     reference: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The best of all windows."""
+        return text_of(self.windows)
 
     @property
     def words(self) -> ErrorCounts:
@@ -41,6 +53,12 @@ class Transcript:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         document: dict[str, Any] = {"audio": self.audio, "text": self.text}
+        document["scores"] = [dict(hypotheses[0].scores) for hypotheses in self.windows]
+        if any(len(hypotheses) > 1 for hypotheses in self.windows):
+            document["alternatives"] = [
+                [{"text": other.text, "scores": dict(other.scores)} for other in hypotheses[1:]]
+                for hypotheses in self.windows
+            ]
         if self.reference is not None:
             words = self.words
             document |= {"reference": self.reference, "wer": words.rate, "cer": self.characters.rate}
@@ -77,14 +95,16 @@ def run(config: DictConfig, files: Sequence[str] = ()) -> None:
 
 def _transcript(recogniser: Recogniser, path: str, references: Mapping[str, str] | None) -> Transcript | None:
     try:
-        text = recogniser.transcribe_file(path)
+        windows = recogniser.hypotheses_of_file(path)
+    except NoSpeller:
+        raise
     except (ValueError, OSError) as error:
         logger.error("%s", error)
         return None
     name = Path(path).stem
     if references is not None and name not in references:
         logger.warning("The references have no line of id %r: %s is not scored.", name, path)
-    return Transcript(path, text, (references or {}).get(name))
+    return Transcript(path, windows, (references or {}).get(name))
 
 
 def _references(table: Path) -> dict[str, str]:

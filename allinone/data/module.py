@@ -229,15 +229,18 @@ class SpeechDataModule(lightning.LightningDataModule):
             generator=torch.Generator(),  # leaves the global one alone: a resumed run draws the same from it
         )
 
-    def loader(self, split: str, world_size: int | None = None, rank: int | None = None) -> DataLoader[Batch]:
-        """Every utterance of a split once, the longest first; rank r of n gets batches r, r + n, ...
+    def loader(
+        self, split: str, world_size: int | None = None, rank: int | None = None, utterances: int | None = None
+    ) -> DataLoader[Batch]:
+        """Every utterance of a split once, or so many of them, the longest first; rank r of n gets batch r, r + n, ...
 
         Raises:
             ValueError: if the split is empty, or has fewer utterances than there are ranks.
         """
         own_size, own_rank = self._ranks()
         ranks = own_size if world_size is None else world_size
-        plan = plan_by_duration(self.utterances(split), self.eval_batch_seconds, ranks)
+        cuts = self.utterances(split) if utterances is None else choose(self.utterances(split), utterances)
+        plan = plan_by_duration(cuts, self.eval_batch_seconds, ranks)
         return self._loader(plan[own_rank if rank is None else rank :: ranks])
 
     def calibration_loader(self) -> DataLoader[Batch]:

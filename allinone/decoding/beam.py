@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from allinone.decoding.arpa import arpa_words
-from allinone.decoding.decoder import Decode, Heard, Hypothesis
+from allinone.decoding.decoder import Decode, Heard, Hypothesis, diverged
 from allinone.decoding.flashlight import beam_search
 from allinone.decoding.lexicon import spell
 from allinone.text import Tokenizer
@@ -123,10 +123,7 @@ def _hypothesis(text: str, found: Any) -> Hypothesis:
 def _best(found: Iterable[Sequence[Any]]) -> Iterator[Any]:
     for hypotheses in found:
         if not hypotheses:  # nothing compares with NaN
-            raise ValueError(
-                "A beam search requires log probabilities; found NaN among them. The network has diverged: take an "
-                "earlier checkpoint."
-            )
+            raise diverged()
         yield hypotheses[0]
 
 

@@ -1,7 +1,7 @@
 """What a decoder is: settings that, for a tokenizer, build a function from what a network heard to texts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -15,6 +15,10 @@ class Spelling(Protocol):
 
     def select(self, parents: Tensor) -> "Spelling":
         """With other hypotheses in place of these: ``(batch, hypotheses)`` numbers of those that they continue."""
+        ...
+
+    def keep(self, utterances: Tensor) -> "Spelling":
+        """With those of some utterances only."""
         ...
 
 
@@ -73,6 +77,36 @@ class Heard:
     lengths: Tensor
     encoded: Tensor
     speller: Speller | None = None
+
+    def keep(self, utterances: Tensor) -> "Heard":
+        """That of some utterances only."""
+        return replace(
+            self,
+            log_probs=self.log_probs[utterances],
+            lengths=self.lengths[utterances],
+            encoded=self.encoded[utterances],
+        )
+
+    def required_speller(self) -> Speller:
+        """The attention decoder. Raises NoSpeller if there is none."""
+        if self.speller is None:
+            raise NoSpeller(
+                "This way of decoding requires a network with an attention decoder; found one without. Train one with "
+                "attention=decoder_small, or choose decoder=greedy, or decoder=joint with decoder.ctc_weight=1."
+            )
+        return self.speller
+
+
+class NoSpeller(ValueError):
+    """A decoder was chosen that the network cannot serve: no recording will do."""
+
+
+def diverged() -> ValueError:
+    """What a search raises where it meets NaN, with which nothing compares."""
+    return ValueError(
+        "A beam search requires log probabilities; found NaN among them. The network has diverged: take an earlier "
+        "checkpoint."
+    )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,10 @@
 """The model card of an exported member: what it is, how well it recognises, how to use it."""
 
+from typing import Any
+
 from allinone.export.manifest import Manifest
+from allinone.subnet import LayerConfig, SubnetConfig
+from allinone.subnet.config import runs
 
 _CARD = """\
 ---
@@ -19,7 +23,7 @@ It is one member of a family that was trained in one run by `allinone`; nothing 
 | weights on disk | {stored:.2f} MB |
 | encoder by the papers' rule | {encoder:.2f} MB, {ratio:.1f} times smaller than the largest at 32 bits |
 | multiply-accumulates | {macs:.0f} million per second of audio |
-| output | {tokens} tokens, CTC |
+| output | {tokens} tokens, {outputs} |
 {results}
 ## Use
 
@@ -51,25 +55,33 @@ def model_card(manifest: Manifest, num_tokens: int) -> str:
     """The text of ``README.md``."""
     return _CARD.format(
         member=manifest.member,
-        layers=_layers(manifest.member),
+        layers=_member(SubnetConfig.parse(manifest.member)),
         parameters=manifest.parameters / 1e6,
         stored=manifest.bytes_stored / 1e6,
         encoder=manifest.bytes / 1e6,
         ratio=manifest.ratio,
         macs=manifest.macs / 1e6,
         tokens=num_tokens,
+        outputs=_outputs(manifest.network.get("attention")),
         results=_results(manifest),
         data=_data(manifest),
         version=manifest.versions.get("allinone", "of unknown version"),
     )
 
 
-def _layers(member: str) -> str:
-    runs = [run.removesuffix("bit").split("-") for run in member.split("+")]
+def _member(member: SubnetConfig) -> str:
+    return _layers(member.layers) + (f"; its attention decoder has {_layers(member.decoder)}" if member.decoder else "")
+
+
+def _layers(layers: tuple[LayerConfig, ...]) -> str:
     return ", then ".join(
-        f"{depth} layer{'s' if depth != '1' else ''} of {width} feed-forward units and {bits} bits per weight"
-        for depth, width, bits in runs
+        f"{count} layer{'s' if count != 1 else ''} of {layer.width} feed-forward units and {layer.bits} bits per weight"
+        for count, layer in runs(layers)
     )
+
+
+def _outputs(attention: dict[str, Any] | None) -> str:
+    return "CTC" if attention is None else "CTC and an attention decoder"
 
 
 def _results(manifest: Manifest) -> str:

@@ -1,7 +1,7 @@
 """A recogniser: a member that was exported, loaded to turn recordings into text."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from allinone.decoding import Decoder, Greedy
+from allinone.decoding import Decoder, Greedy, Hypothesis
 from allinone.export.artefact import Artefact, read_artefact
 from allinone.export.audio import blocks, mono, open_audio, resample, resampling_ratio, windows
 from allinone.export.manifest import Manifest
@@ -75,7 +75,7 @@ class Recogniser:
         Raises:
             ValueError: for another shape or dtype, for samples that are not finite, and for an impossible rate.
         """
-        return self._transcribe([mono(waveform)], sample_rate)
+        return text_of(self.hypotheses(waveform, sample_rate))
 
     def transcribe_file(self, path: str | os.PathLike[str]) -> str:
         """The text of an audio file of any format and sample rate that soundfile reads.
@@ -83,15 +83,26 @@ class Recogniser:
         Raises:
             ValueError: if the file cannot be read, or for samples that are not finite.
         """
-        with open_audio(Path(path)) as file:
-            return self._transcribe(blocks(file, self._longest_seconds), file.samplerate)
+        return text_of(self.hypotheses_of_file(path))
 
-    def _transcribe(self, pieces: Iterable[np.ndarray], sample_rate: float) -> str:
+    def hypotheses(self, waveform: np.ndarray | Tensor, sample_rate: float) -> list[Sequence[Hypothesis]]:
+        """What may have been said, with scores: for each window of a recording its hypotheses, the best first.
+
+        Arguments and errors are those of :meth:`transcribe`.
+        """
+        return self._hypotheses([mono(waveform)], sample_rate)
+
+    def hypotheses_of_file(self, path: str | os.PathLike[str]) -> list[Sequence[Hypothesis]]:
+        """The same for an audio file; arguments and errors are those of :meth:`transcribe_file`."""
+        with open_audio(Path(path)) as file:
+            return self._hypotheses(blocks(file, self._longest_seconds), file.samplerate)
+
+    def _hypotheses(self, pieces: Iterable[np.ndarray], sample_rate: float) -> list[Sequence[Hypothesis]]:
         found = self._windows(pieces, sample_rate)
-        texts: list[str] = []
+        heard: list[Sequence[Hypothesis]] = []
         while batch := list(islice(found, _BATCH_WINDOWS)):
-            texts += self._recognise(batch)
-        return " ".join(word for text in texts for word in text.split())
+            heard += self._recognise(batch)
+        return heard
 
     def _windows(self, pieces: Iterable[np.ndarray], sample_rate: float) -> Iterator[Tensor]:
         ratio = resampling_ratio(sample_rate, self._artefact.sample_rate)
@@ -103,11 +114,16 @@ class Recogniser:
                 yield samples
 
     @torch.inference_mode()
-    def _recognise(self, batch: list[Tensor]) -> list[str]:
+    def _recognise(self, batch: list[Tensor]) -> Sequence[Sequence[Hypothesis]]:
         device = next(self.network.parameters()).device
         waveforms = nn.utils.rnn.pad_sequence(batch, batch_first=True).to(device)
         lengths = torch.tensor([len(samples) for samples in batch], device=device)
-        return [hypotheses[0].text for hypotheses in self._decode(self.network(waveforms, lengths))]
+        return self._decode(self.network(waveforms, lengths))
+
+
+def text_of(windows: Iterable[Sequence[Hypothesis]]) -> str:
+    """The best texts of a recording's windows, joined."""
+    return " ".join(word for hypotheses in windows for word in hypotheses[0].text.split())
 
 
 def load(folder: str | os.PathLike[str], *, decoder: Decoder = GREEDY) -> Recogniser:

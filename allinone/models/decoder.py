@@ -124,8 +124,18 @@ class DecoderState:
         batch = len(parents)
         before = self.past[0].keys.shape[0] // batch
         rows = (parents + before * torch.arange(batch, device=parents.device)[:, None]).flatten()
-        past = tuple(KeysValues(keys[rows], values[rows]) for keys, values in self.past)
-        return replace(self, past=past)
+        return replace(self, past=tuple(KeysValues(keys[rows], values[rows]) for keys, values in self.past))
+
+    def keep(self, utterances: Tensor) -> "DecoderState":
+        """With those of some utterances only."""
+        batch = len(self.valid)
+
+        def kept(x: Tensor) -> Tensor:
+            return x.unflatten(0, (batch, -1))[utterances].flatten(0, 1)
+
+        memory = tuple(KeysValues(kept(keys), kept(values)) for keys, values in self.memory)
+        past = self.past and tuple(KeysValues(kept(keys), kept(values)) for keys, values in self.past)
+        return replace(self, memory=memory, valid=self.valid[utterances], past=past)
 
 
 class TransformerDecoder(nn.Module):

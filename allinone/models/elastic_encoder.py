@@ -33,10 +33,10 @@ class ElasticEncoder(nn.Module):
     Attributes:
         recompute: whether what happens inside each layer is computed again in the backward pass instead of being kept
             (activation checkpointing, Chen et al. 2016): less memory for one more forward pass.
-        statistics: of batch norms: under the name of a member, the buffers of its last layer. A layer's statistics
-            depend on itself and on the layers below it, so that a member has those of all shallower ones of its kind.
-            They are of the weights as they were when it was recalibrated, are no part of the state, and are neither
-            averaged nor synchronised; training does without.
+        statistics: of batch norms: under the name of an encoder, the buffers of its last layer. A layer's statistics
+            depend on itself and on the layers below it, so that a member has those of all shallower ones of its kind,
+            whatever its decoder. They are of the weights as they were when it was recalibrated, are no part of the
+            state, and are neither averaged nor synchronised; training does without.
     """
 
     statistics: Statistics
@@ -67,7 +67,7 @@ class ElasticEncoder(nn.Module):
 
     def lacks_statistics(self, subnet: SubnetConfig) -> bool:
         """Whether a member has to be recalibrated before it can be evaluated."""
-        return self.needs_statistics and subnet.name not in self.statistics
+        return self.needs_statistics and subnet.encoder.name not in self.statistics
 
     def embed(self, features: Tensor, lengths: Tensor, subnet: SubnetConfig) -> tuple[Tensor, Tensor]:
         """The front end: features ``(batch, time, bands)`` to ``(batch, encoder time, dim)``, and its lengths."""
@@ -139,7 +139,7 @@ class ElasticEncoder(nn.Module):
                 "In evaluation a member of a network with batch norm requires statistics of its own; found none for "
                 f"{subnet.name}. Recalibrate it first (allinone.tasks.recalibration.recalibrate)."
             )
-        return [self.statistics[member.name] for member in prefixes(subnet)]
+        return [self.statistics[encoder.name] for encoder in prefixes(subnet)]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Moves the statistics along with weights and buffers."""
@@ -155,5 +155,5 @@ class ElasticEncoder(nn.Module):
 
 
 def prefixes(subnet: SubnetConfig) -> list[SubnetConfig]:
-    """The members made of the first layer, the first two, and so on up to all."""
+    """The encoders made of the first layer of a member's, the first two, and so on up to all; without decoder part."""
     return [SubnetConfig(subnet.layers[:depth]) for depth in range(1, subnet.depth + 1)]

@@ -23,7 +23,7 @@ class Timing:
 
 
 def interleaved(
-    actions: Mapping[Name, Callable[[], None]],
+    actions: Mapping[Name, Callable[[], object]],
     rounds: int,
     prepare: Callable[[], None] = lambda: None,
     synchronise: Callable[[], None] = lambda: None,

@@ -4,6 +4,7 @@ from allinone.subnet.config import BIT_WIDTHS, FULL_PRECISION, LayerConfig, Subn
 from allinone.subnet.cost import Cost, TensorSpec, total
 from allinone.subnet.sampler import FixedSampler, GridSampler, Sampler, SandwichSampler
 from allinone.subnet.space import SearchSpace
+from allinone.subnet.warm_up import WarmUp
 
 __all__ = [
     "BIT_WIDTHS",
@@ -17,5 +18,6 @@ __all__ = [
     "SearchSpace",
     "SubnetConfig",
     "TensorSpec",
+    "WarmUp",
     "total",
 ]

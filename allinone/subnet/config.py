@@ -36,8 +36,13 @@ class LayerConfig:
 class SubnetConfig:
     """A sub-network: the configuration of each of its layers, bottom first.
 
-    Its depth is the number of its layers. Two sub-networks are the same exactly if they are equal values, and
-    exactly if their names are equal.
+    Its depth is the number of its encoder's layers. Two sub-networks are the same exactly if they are equal values,
+    and exactly if their names are equal.
+
+    Args:
+        layers: of the encoder.
+        decoder: of the attention decoder; none means that the decoder, if the network has one, is whole and at full
+            precision.
     """
 
     layers: tuple[LayerConfig, ...]
@@ -51,39 +56,72 @@ class SubnetConfig:
 
     @classmethod
     def uniform(cls, depth: int, width: int, bits: int = FULL_PRECISION) -> "SubnetConfig":
-        """The sub-network of ``depth`` equal layers."""
+        """The sub-network of ``depth`` equal layers, with the whole decoder."""
         return cls((LayerConfig(width, bits),) * depth)
 
     @classmethod
     def parse(cls, name: str) -> "SubnetConfig":
-        """The sub-network that bears a name, as :attr:`name` writes it."""
-        layers: list[LayerConfig] = []
-        for run in name.split("+"):
-            match = _RUN.fullmatch(run)
-            if match is None:
-                raise ValueError(
-                    "The name of a sub-network is depth-width-bits, such as 12-2048-8bit, or several such runs of "
-                    f"layers joined by +, such as 2-1024-8bit+4-512-4bit; found {name!r}. Write it in that form."
-                )
-            count, width, bits = map(int, match.groups())
-            layers += [LayerConfig(width, bits)] * count
-        return cls(tuple(layers))
+        """The sub-network that bears a name, as :attr:`name` writes it.
+
+        Raises:
+            ValueError: if the name is malformed, or one of its parts has no layers.
+        """
+        encoder, underscore, decoder = name.partition("_")
+        layers, above = _read(encoder, name), _read(decoder, name) if underscore else ()
+        if underscore and not above:
+            raise ValueError(
+                f"The decoder part of a name needs at least one layer; found {name!r}. Leave it out, and the "
+                f"underscore: {encoder} has the whole decoder."
+            )
+        return cls(layers, above)
+
+    @property
+    def encoder(self) -> "SubnetConfig":
+        """The same encoder with the whole decoder."""
+        return SubnetConfig(self.layers)
 
     @property
     def depth(self) -> int:
-        """Number of layers."""
+        """Number of layers of the encoder."""
         return len(self.layers)
 
     @property
     def is_uniform(self) -> bool:
-        """Whether all layers are equal."""
-        return len(set(self.layers)) == 1
+        """Whether all layers of the encoder are equal, and all of the decoder."""
+        return all(len(set(part)) <= 1 for part in (self.layers, self.decoder))
 
     @property
     def name(self) -> str:
-        """The canonical name: ``12-2048-8bit``; runs of equal layers, bottom first, are joined by ``+``."""
-        runs = [(layer, len(list(group))) for layer, group in groupby(self.layers)]
-        return "+".join(f"{count}-{layer.width}-{layer.bits}bit" for layer, count in runs)
+        """The canonical name: ``12-2048-8bit``, or with a decoder part ``12-2048-8bit_6-1024-4bit``.
+
+        In each part, runs of equal layers, bottom first, are joined by ``+``.
+        """
+        return "_".join(_write(part) for part in (self.layers, self.decoder) if part)
 
     def __str__(self) -> str:
         return self.name
+
+
+def runs(layers: tuple[LayerConfig, ...]) -> list[tuple[int, LayerConfig]]:
+    """Runs of equal layers, bottom first: how many, and which."""
+    return [(len(list(group)), layer) for layer, group in groupby(layers)]
+
+
+def _write(layers: tuple[LayerConfig, ...]) -> str:
+    return "+".join(f"{count}-{layer.width}-{layer.bits}bit" for count, layer in runs(layers))
+
+
+def _read(part: str, name: str) -> tuple[LayerConfig, ...]:
+    """The layers of a part of a name."""
+    layers: list[LayerConfig] = []
+    for run in part.split("+"):
+        match = _RUN.fullmatch(run)
+        if match is None:
+            raise ValueError(
+                "The name of a sub-network is depth-width-bits, such as 12-2048-8bit, or several such runs of layers "
+                "joined by +, such as 2-1024-8bit+4-512-4bit; a decoder part of the same form may follow after an "
+                f"underscore, such as 12-2048-8bit_6-1024-4bit; found {name!r}. Write it in that form."
+            )
+        count, width, bits = map(int, match.groups())
+        layers += [LayerConfig(width, bits)] * count
+    return tuple(layers)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from allinone.subnet.config import SubnetConfig
 from allinone.subnet.space import SearchSpace
+from allinone.subnet.warm_up import WarmUp
 
 
 class Sampler(Protocol):
@@ -22,6 +23,11 @@ class Sampler(Protocol):
     @property
     def in_batch(self) -> bool:
         """Whether each member trains on its own part of the batch (True) or every member on the whole batch."""
+        ...
+
+    @property
+    def watched(self) -> tuple[SubnetConfig, ...]:
+        """Whose error rates tell how a training goes: the largest and the smallest of the members that it trains."""
         ...
 
     def members(self, step: int, rank: int) -> tuple[SubnetConfig, ...]:
@@ -42,6 +48,8 @@ class SandwichSampler:
         in_batch: whether each member trains on its own part of the batch.
         same_on_all_ranks: whether all ranks draw the same random members.
         seed: of the draws.
+        warm_up: which part of the space is open at a step: its smallest and random members train beside the largest.
+            None leaves it out: the space is open from the beginning.
     """
 
     space: SearchSpace
@@ -49,18 +57,25 @@ class SandwichSampler:
     in_batch: bool = False
     same_on_all_ranks: bool = True
     seed: int = 0
+    warm_up: WarmUp | None = None
 
     def __post_init__(self) -> None:
         if self.num_random < 0:
             raise ValueError(f"num_random must be 0 or more; found {self.num_random}. Give a number of random members.")
 
+    @property
+    def watched(self) -> tuple[SubnetConfig, ...]:
+        """The largest and the smallest member, also while a warm-up leaves the smallest out."""
+        return self.space.ends
+
     def members(self, step: int, rank: int) -> tuple[SubnetConfig, ...]:
         """The largest, the smallest, and the random members of this step."""
-        chosen = dict.fromkeys((self.space.largest, self.space.smallest))  # an ordered set
+        space = self.space if self.warm_up is None else self.warm_up.space(step, self.space)
+        chosen = dict.fromkeys(space.ends)  # an ordered set
         generator = random.Random(f"{self.seed}/{step}/{0 if self.same_on_all_ranks else rank}")
-        wanted = min(len(chosen) + self.num_random, self.space.count())
+        wanted = min(len(chosen) + self.num_random, space.count())
         while len(chosen) < wanted:
-            chosen.setdefault(self.space.sample(generator))
+            chosen.setdefault(space.sample(generator))
         return tuple(chosen)
 
 
@@ -70,6 +85,11 @@ class GridSampler:
 
     space: SearchSpace
     in_batch: bool = False
+
+    @property
+    def watched(self) -> tuple[SubnetConfig, ...]:
+        """The largest and the smallest member."""
+        return self.space.ends
 
     def members(self, step: int, rank: int) -> tuple[SubnetConfig, ...]:
         """All uniform members, the largest first."""
@@ -92,6 +112,11 @@ class FixedSampler:
 
     def __post_init__(self) -> None:
         self.space.parse(self.subnet)
+
+    @property
+    def watched(self) -> tuple[SubnetConfig, ...]:
+        """The one member."""
+        return (self.space.parse(self.subnet),)
 
     def members(self, step: int, rank: int) -> tuple[SubnetConfig, ...]:
         """The one member."""

@@ -17,6 +17,8 @@ class SearchSpace:
         widths: hidden units of the feed-forward modules.
         bits: bits per weight; 32 is full precision.
         layerwise: whether each layer chooses its width and bits alone, or all layers of a sub-network agree.
+        decoder: the space of the attention decoder: every encoder goes with every one of its members. None leaves the
+            decoder, if the network has one, whole and at full precision.
     """
 
     depths: tuple[int, ...]
@@ -35,42 +37,72 @@ class SearchSpace:
             raise ValueError(f"Depths must be at least 1 layer; found {self.depths[0]}. Give positive depths.")
         for layer in self._layer_choices():  # a LayerConfig checks its own width and bits
             assert layer
+        if self.decoder is not None and self.decoder.decoder is not None:
+            raise ValueError(
+                "The search space of a decoder must have no decoder of its own; found one. Leave out the inner one."
+            )
+
+    @property
+    def all_uniform(self) -> bool:
+        """Whether :meth:`uniform_members` are all members."""
+        return not self.layerwise and (self.decoder is None or not self.decoder.layerwise)
 
     @property
     def largest(self) -> SubnetConfig:
         """The member with the most layers, units and bits: the teacher of all others."""
-        return SubnetConfig.uniform(self.depths[-1], self.widths[-1], self.bits[-1])
+        layers = (LayerConfig(self.widths[-1], self.bits[-1]),) * self.depths[-1]
+        return SubnetConfig(layers, () if self.decoder is None else self.decoder.largest.layers)
 
     @property
     def smallest(self) -> SubnetConfig:
         """The member with the fewest layers, units and bits."""
-        return SubnetConfig.uniform(self.depths[0], self.widths[0], self.bits[0])
+        layers = (LayerConfig(self.widths[0], self.bits[0]),) * self.depths[0]
+        return SubnetConfig(layers, () if self.decoder is None else self.decoder.smallest.layers)
+
+    @property
+    def ends(self) -> tuple[SubnetConfig, ...]:
+        """The largest and the smallest member: one, if they are the same."""
+        return tuple(dict.fromkeys((self.largest, self.smallest)))
 
     def count(self) -> int:
         """How many different members there are."""
         choices = len(self.widths) * len(self.bits)
-        return sum(choices**depth if self.layerwise else choices for depth in self.depths)
+        encoders = sum(choices**depth if self.layerwise else choices for depth in self.depths)
+        return encoders * (1 if self.decoder is None else self.decoder.count())
 
     def uniform_members(self) -> Iterator[SubnetConfig]:
-        """The members whose layers are all equal, from the largest to the smallest: by depth, then width, then bits."""
+        """The members whose layers are all equal (those of the encoder, and those of the decoder).
+
+        From the largest to the smallest: by depth, then width, then bits of the encoder, then likewise of the decoder.
+        """
         for depth in reversed(self.depths):
             for width in reversed(self.widths):
                 for bits in reversed(self.bits):
-                    yield SubnetConfig.uniform(depth, width, bits)
+                    layers = (LayerConfig(width, bits),) * depth
+                    if self.decoder is None:
+                        yield SubnetConfig(layers)
+                    else:
+                        yield from (SubnetConfig(layers, above.layers) for above in self.decoder.uniform_members())
 
     def sample(self, generator: random.Random) -> SubnetConfig:
-        """A random member: a uniform depth, then uniform choices of width and bits (per layer if layer-wise)."""
+        """A random member: a uniform depth, then uniform choices of width and bits (per layer if layer-wise).
+
+        The decoder is drawn in the same way after the encoder.
+        """
         depth = generator.choice(self.depths)
         choices = self._layer_choices()
         if self.layerwise:
-            return SubnetConfig(tuple(generator.choice(choices) for _ in range(depth)))
-        return SubnetConfig((generator.choice(choices),) * depth)
+            layers = tuple(generator.choice(choices) for _ in range(depth))
+        else:
+            layers = (generator.choice(choices),) * depth
+        return SubnetConfig(layers, () if self.decoder is None else self.decoder.sample(generator).layers)
 
     def __contains__(self, subnet: SubnetConfig) -> bool:
         return (
             subnet.depth in self.depths
             and all(layer.width in self.widths and layer.bits in self.bits for layer in subnet.layers)
-            and (self.layerwise or subnet.is_uniform)
+            and (self.layerwise or subnet.encoder.is_uniform)
+            and self._has_decoder(subnet.decoder)
         )
 
     def parse(self, name: str) -> SubnetConfig:
@@ -85,13 +117,26 @@ class SearchSpace:
         if subnet not in self:
             names = [member.name for member in self.uniform_members()]
             nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
+            undivided = ", and no decoder part" if self.decoder is None and subnet.decoder else ""
             raise ValueError(
-                f"A member of this search space has a depth of {_either(self.depths)}, a width of "
-                f"{_either(self.widths)} and {_either(self.bits)} bits"
-                f"{'' if self.layerwise else ', the same in every layer'}; found {name!r}. "
+                f"A member of this search space has {self._values()}{undivided}; found {name!r}. "
                 f"The nearest names are {', '.join(nearest)}."
             )
         return subnet
+
+    def _has_decoder(self, layers: tuple[LayerConfig, ...]) -> bool:
+        if self.decoder is None or not layers:
+            return self.decoder is None and not layers
+        return SubnetConfig(layers) in self.decoder
+
+    def _values(self) -> str:
+        """What a member may have, for messages."""
+        values = f"a depth of {_either(self.depths)}, a width of {_either(self.widths)} and {_either(self.bits)} bits"
+        if not self.layerwise:
+            values += ", the same in every layer"
+        if self.decoder is not None:
+            values += f", and after an underscore a decoder with {self.decoder._values()}"
+        return values
 
     def _layer_choices(self) -> list[LayerConfig]:
         return [LayerConfig(width, bits) for width in self.widths for bits in self.bits]

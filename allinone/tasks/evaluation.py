@@ -1,6 +1,6 @@
 """Evaluation: the errors of several members on the same recordings."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -21,12 +21,14 @@ class Evaluation:
         words: errors in words.
         characters: errors in characters.
         texts: what it heard, by id of the utterance.
+        scores: those of these texts, by id.
     """
 
     member: SubnetConfig
     words: ErrorCounts = field(default_factory=ErrorCounts)
     characters: ErrorCounts = field(default_factory=ErrorCounts)
     texts: dict[str, str] = field(default_factory=dict)
+    scores: dict[str, Mapping[str, float]] = field(default_factory=dict)
 
     def add(self, task: SpeechTask, shared: Shared, batch: Batch, decode: Decode) -> None:
         """Recognises one batch more.
@@ -37,11 +39,11 @@ class Evaluation:
             batch: ids and reference texts.
             decode: from what it heard to texts.
         """
-        texts = [hypotheses[0].text for hypotheses in decode(task.recognise(shared, self.member))]
-        for name, reference, text in zip(batch.ids, batch.texts, texts, strict=True):
-            self.texts[name] = text
-            self.words += word_errors(reference, text)
-            self.characters += character_errors(reference, text)
+        heard = decode(task.recognise(shared, self.member))
+        for name, reference, (best, *_) in zip(batch.ids, batch.texts, heard, strict=True):
+            self.texts[name], self.scores[name] = best.text, best.scores
+            self.words += word_errors(reference, best.text)
+            self.characters += character_errors(reference, best.text)
 
 
 @torch.inference_mode()

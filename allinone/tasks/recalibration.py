@@ -53,7 +53,8 @@ def recalibrate(
     summed up over all valid frames (the post-statistics of universally slimmable networks, Yu & Huang 2019; as in
     Once-for-all, Cai et al. 2020, and BigNAS, Yu et al. 2020). There is no dropout and no augmentation.
 
-    What members share is computed once for a batch; a member whose layers are the first of another's costs nothing.
+    What members share is computed once for a batch; a member whose encoder's layers are the first of another's costs
+    nothing.
     A member's statistics do not depend on who is recalibrated with it. The weights stay as they are.
 
     Args:
@@ -72,7 +73,9 @@ def recalibrate(
     for module in task.modules():
         if isinstance(module, Dropout):
             module.eval()
-    observed: dict[SubnetConfig, Observed] = {member: [{} for _ in member.layers] for member in _not_contained(members)}
+    observed: dict[SubnetConfig, Observed] = {
+        encoder: [{} for _ in encoder.layers] for encoder in _not_contained(members)
+    }
     seen = 0
     try:
         with torch.compiler.set_stance("force_eager"):  # what was compiled without hooks runs none
@@ -80,17 +83,17 @@ def recalibrate(
                 seen += 1
                 batch = batch.to(device)
                 shared = task.shared(batch.waveforms, batch.lengths)
-                for member, layers in observed.items():
+                for encoder, layers in observed.items():
                     with _observing(task, layers):
-                        task.recognise(shared, member)
+                        task.encode(shared, encoder)
     finally:
         task.train(training)
     if not seen:
         raise ValueError(
             "Recalibration requires at least one batch of speech; found none. Hand over batches of training data."
         )
-    for member, layers in observed.items():
-        for prefix, norms in zip(prefixes(member), layers, strict=True):
+    for encoder, layers in observed.items():
+        for prefix, norms in zip(prefixes(encoder), layers, strict=True):
             task.encoder.statistics[prefix.name] = {
                 f"{name}.{kind}": getattr(moments, kind)
                 for name, moments in norms.items()
@@ -99,11 +102,11 @@ def recalibrate(
 
 
 def _not_contained(members: Iterable[SubnetConfig]) -> list[SubnetConfig]:
-    """The members that are not the first layers of another one."""
+    """The encoders of members that are not the first layers of another one."""
     kept: list[SubnetConfig] = []
     for member in sorted(members, key=lambda member: -member.depth):
         if not any(deeper.layers[: member.depth] == member.layers for deeper in kept):
-            kept.append(member)
+            kept.append(member.encoder)
     return kept
 
 

@@ -10,15 +10,7 @@ from torch import Tensor, nn
 from allinone.decoding import Heard
 from allinone.layers import LogMel, LogMelSettings, SpecAugment
 from allinone.layers.elastic import Elastic
-from allinone.models import (
-    AdaptiveDropout,
-    DecoderLayout,
-    Encoder,
-    Layout,
-    TransformerDecoder,
-    encoder_cost,
-    tensor_cost,
-)
+from allinone.models import AdaptiveDropout, DecoderLayout, Encoder, Layout, encoder_cost, tensor_cost
 from allinone.models.elastic_decoder import ElasticDecoder
 from allinone.models.elastic_encoder import ElasticEncoder
 from allinone.models.inventory import FEATURE_FRAMES
@@ -113,9 +105,14 @@ class SpeechTask(nn.Module):
 
     def recognise(self, shared: Shared, subnet: SubnetConfig) -> Heard:
         """The part that does, for decoding."""
+        encoded, lengths = self.encode(shared, subnet)
+        speller = self.decoder and self.decoder.member(self.decoder_layers(subnet))
+        return Heard(self._labels(encoded), lengths, encoded, speller)
+
+    def encode(self, shared: Shared, subnet: SubnetConfig) -> tuple[Tensor, Tensor]:
+        """The encoder alone: frames ``(batch, time, dim)`` and their lengths."""
         x, lengths = self._embedded(shared, subnet)
-        encoded = self.encoder.encode(x, lengths, subnet)
-        return Heard(self._labels(encoded), lengths, encoded, self._speller(subnet))
+        return self.encoder.encode(x, lengths, subnet), lengths
 
     def learn(
         self,
@@ -164,9 +161,6 @@ class SpeechTask(nn.Module):
 
     def _labels(self, encoded: Tensor) -> Tensor:
         return self.head(encoded).log_softmax(-1, torch.float32)
-
-    def _speller(self, subnet: SubnetConfig) -> TransformerDecoder | None:
-        return self.decoder and self.decoder.member(self.decoder_layers(subnet))
 
     def decoder_layers(self, subnet: SubnetConfig) -> tuple[LayerConfig, ...]:
         """The layers of a member's attention decoder; of a network that has one."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from allinone.data.batch import Batch
 from allinone.decoding import Greedy
 from allinone.scoring import ErrorCounts
-from allinone.subnet import Sampler, SubnetConfig
+from allinone.subnet import Sampler
 from allinone.tasks.description import describe
 from allinone.tasks.evaluation import Evaluation
 from allinone.tasks.recalibration import recalibrate
@@ -37,6 +37,8 @@ class OnePassModule(lightning.LightningModule):
         gradient_clip: largest norm of the gradient; None does not clip.
         accumulate: batches per optimiser step.
         seed: of dropout.
+        teacher: a trained supernet whose largest member teaches in place of the step's own; it stays as it is and is no
+            part of the checkpoints.
         origin: plain facts about the run (such as the hash of its data) that its checkpoints carry along.
     """
 
@@ -52,6 +54,7 @@ class OnePassModule(lightning.LightningModule):
         gradient_clip: float | None = 5.0,
         accumulate: int = 1,
         seed: int = 0,
+        teacher: SpeechTask | None = None,
         origin: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -60,14 +63,9 @@ class OnePassModule(lightning.LightningModule):
         self.settings, self.schedule, self.max_steps = optimizer, schedule, max_steps
         self.gradient_clip, self.accumulate, self.seed = gradient_clip, accumulate, seed
         self.origin = origin or {}
+        self._teacher = () if teacher is None else (teacher.eval().requires_grad_(False),)  # in a tuple: no submodule
         self.ledger = Ledger(task.space.largest.name)
         self.evaluations: list[Evaluation] = []
-
-    @property
-    def scored_members(self) -> tuple[SubnetConfig, ...]:
-        """The members whose error rates are watched: the largest and the smallest of those that are trained."""
-        members, space = self.sampler.members(0, 0), self.sampler.space
-        return tuple(dict.fromkeys((members[0], space.smallest if space.smallest in members else members[-1])))
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW and its schedule."""
@@ -79,7 +77,9 @@ class OnePassModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor)}
 
     def on_fit_start(self) -> None:
-        """Lets the ledger wait for a GPU: its work is counted where it is done, not where it is asked for."""
+        """Brings the teacher along, and lets the ledger wait for a GPU: its work is counted where it is done."""
+        for teacher in self._teacher:
+            teacher.to(self.device)
         if self.device.type == "cuda":
             self.ledger.synchronise = torch.cuda.synchronize
 
@@ -97,6 +97,7 @@ class OnePassModule(lightning.LightningModule):
                 scale=self._scale(len(batch)),
                 backward=self.manual_backward,
                 draw=Draw(self.seed, step, self.global_rank),
+                teacher=self._teacher[0] if self._teacher else None,
                 begin=self.ledger.begin,
             )
         self.ledger.begin("optimizer")
@@ -133,7 +134,7 @@ class OnePassModule(lightning.LightningModule):
     def _report(self, losses: dict[str, Tensor]) -> None:
         rate = cast(torch.optim.Optimizer, self.optimizers()).param_groups[0]["lr"]
         self.log("lr", rate)
-        for member in self.scored_members:
+        for member in self.sampler.watched:
             if member.name in losses:
                 self.log(f"loss/{member.name}", losses[member.name], prog_bar=True)
 
@@ -141,8 +142,8 @@ class OnePassModule(lightning.LightningModule):
         """Begins to count errors, with statistics of the weights that are scored: averaged ones, where they are."""
         if self.task.encoder.needs_statistics:
             batches = cast(Any, self.trainer).datamodule.calibration_loader()
-            recalibrate(self.task, batches, self.scored_members, device=self.device)
-        self.evaluations = [Evaluation(member) for member in self.scored_members]
+            recalibrate(self.task, batches, self.sampler.watched, device=self.device)
+        self.evaluations = [Evaluation(member) for member in self.sampler.watched]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Counts the word and character errors of the watched members, decoded greedily."""

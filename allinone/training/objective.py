@@ -36,7 +36,7 @@ class Objective:
     its teacher, and lambda2 = 0 still means that there is none.
 
     Args:
-        depth: weights of members with fewer layers than the largest.
+        depth: weights of members with fewer layers than the largest, in the encoder or in the decoder.
         other: weights of members that differ from the largest only in width or precision.
         ctc_weight: of the CTC output where there is an attention decoder, too, 0 to 1.
         label_smoothing: of the attention decoder, 0 to below 1.
@@ -72,7 +72,8 @@ class Objective:
         """The weights of a member; the largest has no teacher."""
         if member == largest:
             return Weights(1.0, 0.0)
-        return self.depth if member.depth < largest.depth else self.other
+        shallower = member.depth < largest.depth or 0 < len(member.decoder) < len(largest.decoder)  # 0: whole
+        return self.depth if shallower else self.other
 
     def depths(self, member: SubnetConfig, space: SearchSpace) -> tuple[int, ...]:
         """After how many layers, besides its last, a member's CTC output is trained."""

@@ -79,6 +79,7 @@ def one_pass(
     scale: float,
     backward: Callable[[Tensor], None],
     draw: Draw,
+    teacher: SpeechTask | None = None,
     begin: Stopwatch = lambda part, audio_seconds: None,
 ) -> dict[str, Tensor]:
     """Adds the gradients of all members of a step.
@@ -90,28 +91,30 @@ def one_pass(
     Args:
         task: the supernet.
         batch: the utterances.
-        plan: as :func:`assign` gives it; the step's first member is its largest, and the teacher.
+        plan: as :func:`assign` gives it; the step's first member is its largest, and the teacher of the others.
         objective: Eq. 2 or 4.
         scale: factor of the sum of all utterances' losses, such as 1 / utterances.
         backward: accumulates gradients, without synchronising them.
         draw: what dropout depends on.
+        teacher: another supernet, whose largest member teaches in its place.
         begin: told what is being worked on: ``shared``, ``teacher`` or a member.
 
     Returns:
         For each member, its mean loss per utterance of its part, detached.
     """
-    largest = plan[0].members[0]  # of the members of this step: a lone one has no teacher
+    # of the members of this step: a lone one has no teacher of its own
+    largest = plan[0].members[0] if teacher is None else teacher.space.largest
     begin("shared", batch.seconds)
     draw.fix("shared")
     shared = task.shared(batch.waveforms, batch.lengths, batch.seeds)
     leaf = replace(shared, x=shared.x.detach().requires_grad_(shared.x.requires_grad))
-    lessons = _lessons(task, batch, leaf, plan, objective, draw, begin)
+    lessons = _lessons(task, batch, leaf, plan, objective, draw, teacher, begin)
     report: dict[str, Tensor] = {}
     for place, part in enumerate(plan):
         heard, own = (
             (batch, leaf) if len(part.rows) == len(batch) else (batch.select(part.rows), leaf.select(part.rows))
         )
-        teacher = lessons.get(place)
+        lesson = lessons.get(place)
         for member in part.members:
             weights = objective.weights(member, largest)
             begin(member.name, heard.seconds)
@@ -121,12 +124,12 @@ def one_pass(
             losses = objective.losses(output, heard.labels, heard.label_lengths)
             loss = weights.loss * losses.sum()
             if weights.distillation:
-                assert teacher is not None
-                loss = loss + weights.distillation * objective.divergences(output, teacher).sum()
+                assert lesson is not None
+                loss = loss + weights.distillation * objective.divergences(output, lesson).sum()
             backward(loss * scale)
             report[member.name] = losses.detach().mean()
-            if member == largest:
-                teacher = output.detach()
+            if teacher is None and member == largest:
+                lesson = output.detach()
     begin("shared", 0.0)
     if leaf.x.grad is not None:
         shared.x.backward(leaf.x.grad)  # not `backward`: the gradient is scaled already
@@ -141,14 +144,15 @@ def _lessons(
     plan: Sequence[Part],
     objective: Objective,
     draw: Draw,
+    teacher: SpeechTask | None,
     begin: Stopwatch,
 ) -> dict[int, Output]:
-    """What the largest member says to each part that others learn from and that it does not train on itself."""
-    largest = plan[0].members[0]
+    """What the teacher says to each part that others learn from; the step's largest hears its own part anyway."""
+    largest = plan[0].members[0] if teacher is None else teacher.space.largest
     taught = {
         place: part.rows
         for place, part in enumerate(plan)
-        if largest not in part.members
+        if (teacher is not None or largest not in part.members)
         and any(objective.weights(member, largest).distillation for member in part.members)
     }
     if not taught:
@@ -157,7 +161,11 @@ def _lessons(
     begin("teacher", sum(batch.lengths[rows].tolist()) / SAMPLE_RATE)
     draw.fix("teacher")
     heard = batch.select(rows)
-    said = task.learn(shared.select(rows), largest, heard.labels, heard.label_lengths)
+    if teacher is None:
+        teacher, own = task, shared.select(rows)
+    else:
+        own = teacher.shared(heard.waveforms, heard.lengths, heard.seeds)
+    said = teacher.learn(own, largest, heard.labels, heard.label_lengths)
     ends = list(accumulate(map(len, taught.values()), initial=0))
     return {place: said.select(range(*ends[index : index + 2])) for index, place in enumerate(taught)}
 

@@ -78,9 +78,19 @@ class Trained:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Trained:
     """One run of `allinone train`."""
-    place = tmp_path_factory.mktemp("trained")
+    return train(tmp_path_factory.mktemp("trained"), corpus)
+
+
+@pytest.fixture(scope="session")
+def hybrid(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Trained:
+    """One with an attention decoder."""
+    return train(tmp_path_factory.mktemp("hybrid"), corpus, "attention=decoder_tiny")
+
+
+def train(place: Path, corpus: Path, *arguments: str) -> Trained:
+    """Runs `allinone train` in a folder."""
     with contextlib.chdir(place), (place / "out.txt").open("w+") as out, contextlib.redirect_stdout(out):
-        code = main([*TRAIN, f"data.corpus.table={corpus}", f"data.cache={corpus.parent / 'cache'}"])
+        code = main([*TRAIN, f"data.corpus.table={corpus}", f"data.cache={corpus.parent / 'cache'}", *arguments])
         out.seek(0)
         assert code == 0
         (folder,) = (place / "runs" / "tiny_synthetic").iterdir()
@@ -90,7 +100,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Trained:
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Path:
     """The directory of the smallest member."""
-    folder = tmp_path_factory.mktemp("exported") / "small"
+    return export(tmp_path_factory.mktemp("exported") / "small", trained)
+
+
+@pytest.fixture(scope="session")
+def exported_hybrid(tmp_path_factory: pytest.TempPathFactory, hybrid: Trained) -> Path:
+    """That of the smallest member with an attention decoder."""
+    return export(tmp_path_factory.mktemp("exported_hybrid") / "small", hybrid)
+
+
+def export(folder: Path, trained: Trained) -> Path:
+    """Runs `allinone export`."""
     assert main(["export", f"checkpoint={trained.checkpoint}", "subnet=smallest", f"output={folder}"]) == 0
     return folder
 

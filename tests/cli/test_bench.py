@@ -23,8 +23,25 @@ def test_waiting_for_data_is_measured_on_the_corpus(call, here, corpus):
     assert 0 <= row["share"] < 1
 
 
+def test_ways_of_decoding_are_timed_beside_greedy_decoding_and_the_encoder(call, here, trained):
+    arguments = ("bench", "decode", f"checkpoint={trained.checkpoint}", "rounds=1", "utterances=4", "device=cpu")
+    said = call(*arguments, "decoder=joint", "decoder.ctc_weight=1", "format=json")
+    assert said.code == 0
+    rows = json.loads(said.out)
+    assert [row["part"] for row in rows] == ["encoder", "greedy", "joint"]
+    assert rows[0]["wall_whole"] == rows[0]["wall_speed"] == rows[0]["audio_seconds"] / rows[0]["wall_seconds"]
+    assert list(here.iterdir()) == []
+    assert "4 utterances" in call(*arguments).out  # greedy alone, as a table
+
+
+def test_nothing_cannot_be_timed(call, here, trained):
+    said = call("bench", "decode", f"checkpoint={trained.checkpoint}", "utterances=0")
+    assert (said.code, said.out) == (1, "")
+    assert "requires at least 1 utterance; found utterances=0. Ask" in said.err
+
+
 def test_bench_alone_names_the_benchmarks(call):
     said = call("bench")
     assert said.code == 2
-    assert "bench step, bench data" in said.err
+    assert "bench step, bench data, bench decode" in said.err
     assert "found 'bench'" in said.err

@@ -1,5 +1,7 @@
 """Tests of which members a table lists."""
 
+from dataclasses import replace
+
 import pytest
 
 from allinone.cli.members import members_to_list, size
@@ -8,18 +10,22 @@ from allinone.subnet import Cost, SearchSpace
 
 WHOLE = SearchSpace((2, 3), (32, 64), (4, 8))
 LAYERWISE = SearchSpace((2, 3), (32, 64), (4, 8), layerwise=True)
+DECODER = SearchSpace((3,), (64,), (4, 8), decoder=SearchSpace((1, 2), (16,), (4, 8), layerwise=True))
 
 
 def test_a_networkwise_space_is_listed_whole():
     assert members_to_list(WHOLE, 0, 0) == list(WHOLE.uniform_members())
+    both = replace(WHOLE, decoder=WHOLE)
+    assert members_to_list(both, 0, 0) == list(both.uniform_members())
 
 
-def test_a_layerwise_space_is_listed_by_its_ends_and_a_sample_without_repetition():
-    members = members_to_list(LAYERWISE, 10, seed=1)
-    assert (members[0], members[-1]) == (LAYERWISE.largest, LAYERWISE.smallest)
-    assert len(set(members)) == len(members) == 12
-    assert members == members_to_list(LAYERWISE, 10, seed=1)
-    assert members != members_to_list(LAYERWISE, 10, seed=2)
+@pytest.mark.parametrize(("space", "sample"), [(LAYERWISE, 10), (DECODER, 5)], ids=["encoder", "decoder"])
+def test_a_layerwise_space_is_listed_by_its_ends_and_a_sample_without_repetition(space, sample):
+    members = members_to_list(space, sample, seed=1)
+    assert (members[0], members[-1]) == (space.largest, space.smallest)
+    assert len(set(members)) == len(members) == 2 + sample
+    assert members == members_to_list(space, sample, seed=1)
+    assert members != members_to_list(space, sample, seed=2)
 
 
 def test_a_sample_larger_than_the_space_lists_every_member_once():

@@ -6,10 +6,13 @@ import sys
 
 import pytest
 
-from allinone.models import conformer_tiny, encoder_cost, wav2vec2_base
+from allinone.layers import LogMelSettings
+from allinone.models import conformer_tiny, decoder_tiny, encoder_cost, wav2vec2_base
 from allinone.quantization import Lsq, PerChannel
 from allinone.subnet import SubnetConfig
+from allinone.tasks import build_network
 from allinone.tasks.speech import system_cost
+from allinone.text import CharTokenizer
 
 # All-in-one, Tables 2 and 4 (the two errors of Table 2 that the handbook of the project names are corrected)
 SWITCHBOARD = {
@@ -55,7 +58,7 @@ def test_json_is_all_there_is_on_standard_output_and_bytes_are_integers(call, he
     rows = json.loads(said.out)
     assert (said.code, said.err, len(rows)) == (0, "", 8)
     for row in rows:
-        assert set(row) == {"name", "parameters", "bytes", "ratio", "bytes_stored", "macs"}
+        assert set(row) == {"name", "parameters", "bytes", "ratio", "bytes_stored", "system_ratio", "macs"}
         assert all(isinstance(row[key], int) for key in ("parameters", "bytes", "bytes_stored", "macs"))
         assert SubnetConfig.parse(row["name"]).name == row["name"]
     assert not list(here.iterdir())
@@ -75,6 +78,21 @@ def test_stored_bytes_are_those_of_the_whole_artefact(call, here):
         member, layout = SubnetConfig.parse(row["name"]), conformer_tiny()
         assert row["bytes_stored"] == system_cost(layout, None, member, quantizer, 29).bytes_stored
         assert row["bytes_stored"] - encoder_cost(layout, member, quantizer.granularity).bytes_stored == 4 * 29 * 33
+
+
+def test_the_ratio_of_the_whole_counts_a_decoder_that_the_papers_do_not(call, here):
+    def rows(*arguments):
+        return json.loads(call("subnets", "experiment=tiny_synthetic", "format=json", *arguments).out)
+
+    layout, member = conformer_tiny(), SubnetConfig.uniform(3, 64)
+    for row, alone in zip(rows("attention=decoder_tiny"), rows(), strict=True):
+        decoder = row["bytes_stored"] - alone["bytes_stored"]
+        plain = build_network(layout, LogMelSettings(), CharTokenizer(), member, decoder_tiny())
+        whole = 4 * sum(weight.numel() for weight in plain.parameters())
+        assert plain.decoder is not None
+        assert decoder == 4 * sum(weight.numel() for weight in plain.decoder.parameters())
+        assert row["system_ratio"] == whole / row["bytes_stored"]
+        assert (row["ratio"], row["bytes"]) == (alone["ratio"], alone["bytes"])
 
 
 def test_the_head_of_wav2vec2_is_not_counted_twice():

@@ -73,10 +73,42 @@ def test_a_run_starts_from_a_checkpoint_or_an_exported_member(call, here, argume
     assert len(list(Path("runs/tiny_synthetic").iterdir())) == 2
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["sampler=progressive"], "requires sampler.warm_up.steps; found none. Add sampler.warm_up.steps="),
+        (["sampler=fixed", "sampler.subnet=9-64-4bit"], "found '9-64-4bit'. The nearest names are"),
+    ],
+)
+def test_a_sampler_that_cannot_be_is_told_before_any_data_are_read(call, here, settings, message):
+    said = call(*TRAIN, "data.corpus.table=missing.tsv", *settings)
+    assert said.code == 1
+    assert message in said.err
+
+
 def test_a_member_too_small_for_the_space_is_refused(call, here, arguments, exported):
     said = call(*arguments, f"init={exported}")
     assert said.code == 1
     assert "Choose a network and a search space that are no larger than what you start from" in said.err
+
+
+def test_a_twin_learns_from_the_teacher_that_it_is_given(call, here, arguments, trained):
+    twin = (*arguments, "sampler=fixed", "sampler.subnet=smallest", "seed=1")
+    assert call(*twin).code == 0
+    assert call(*twin, f"teacher={trained.checkpoint}").code == 0
+    alone, taught = sorted(Path("runs/tiny_synthetic").iterdir())
+    weights = [read_checkpoint(run / "checkpoints" / "model.ckpt")["state_dict"] for run in (alone, taught)]
+    assert weights[0].keys() == weights[1].keys()
+    assert any(not weight.equal(weights[1][name]) for name, weight in weights[0].items())
+
+
+def test_a_teacher_of_another_kind_is_refused(call, here, arguments, trained):
+    decoders = call(*arguments, "attention=decoder_tiny", f"teacher={trained.checkpoint}")
+    assert decoders.code == 1
+    assert "must both have an attention decoder, or neither; found one only in the network." in decoders.err
+    labels = call(*arguments, "tokenizer=char_from_text", f"teacher={trained.checkpoint}")
+    assert labels.code == 1
+    assert f"of the network that it teaches; found others in {trained.checkpoint}. Start both from" in labels.err
 
 
 def test_a_network_without_code_is_refused_before_any_data_is_read(call, here):

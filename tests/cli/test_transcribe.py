@@ -66,7 +66,9 @@ def test_json_is_all_there_is_on_standard_output(call, here, exported, recording
     said = call("transcribe", f"model={exported}", "format=json", "--", recordings[0], "gone.wav")
     assert said.code == 1
     (row,) = json.loads(said.out)
-    assert set(row) == {"audio", "text"}
+    assert set(row) == {"audio", "text", "scores"}
+    (scores,) = row["scores"]  # of its only window
+    assert scores["total"] == scores["ctc"] < 0
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from allinone.cli.main import TAKES_FILES, VERBS, split_verb
 from allinone.data import SpeechDataModule
-from allinone.decoding import Beam, Greedy, NgramBeam
+from allinone.decoding import Beam, Greedy, Joint, NgramBeam, Rescoring
 from allinone.layers import LogMelSettings, SpecAugment
-from allinone.models import AdaptiveDropout, ConformerLayout, Wav2Vec2Layout
+from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout, Wav2Vec2Layout
 from allinone.quantization import AbsMax, Lsq
-from allinone.subnet import SearchSpace
+from allinone.subnet import SandwichSampler, SearchSpace, WarmUp
 from allinone.text import Tokenizer
 from allinone.training import AdamW, FitSettings, Objective
 
@@ -31,9 +31,10 @@ ARGUMENTS = {"model", "checkpoint", "subnet", "audio", "output", "resume", "refe
 ARGUMENTS |= {"reference", "hypotheses", "names"}
 KINDS: dict[str, Any] = {
     "adaptive_dropout": (AdaptiveDropout, type(None)),
+    "attention": (DecoderLayout, type(None)),
     "augment": (SpecAugment, type(None)),
     "data": SpeechDataModule,
-    "decoder": (Greedy, Beam, NgramBeam),
+    "decoder": (Greedy, Beam, NgramBeam, Joint, Rescoring),
     "features": LogMelSettings,
     "network": (ConformerLayout, Wav2Vec2Layout),
     "objective": Objective,
@@ -46,6 +47,7 @@ USERS_OWN = {  # what a file leaves to the user
     "data.corpus.table": "lines.tsv",
     "data.corpus.folder": "speech",
     "decoder.ngram": "words.arpa",
+    "sampler.warm_up.steps": 500,
 }
 
 
@@ -84,7 +86,7 @@ def small(settings: DictConfig) -> dict[str, int]:
 
 @pytest.mark.parametrize(("group", "name"), FILES, ids=lambda value: value)
 def test_every_file_gives_its_part(group, name):
-    verbs = ("evaluate", "transcribe") if group == "decoder" else ("train",)
+    verbs = ("evaluate", "transcribe", "bench_decode") if group == "decoder" else ("train",)
     for verb in verbs:
         check_part(compose(verb, f"{group}={name}"), group)
 
@@ -106,6 +108,49 @@ def test_every_experiment_begins_with_paper_command_expectation_and_cost(experim
         assert part in header
 
 
+@pytest.mark.parametrize(
+    ("dimension", "members"),
+    [
+        ("depth", ["12-2048-32bit", "8-2048-32bit"]),
+        ("width", ["12-2048-32bit", "12-1024-32bit"]),
+        ("precision", ["12-2048-8bit", "12-2048-4bit"]),
+    ],
+)
+def test_an_experiment_of_table_1_trains_one_dimension_as_table_2_trains_all(dimension, members):
+    config, whole = (compose("train", f"experiment=switchboard_conformer{name}") for name in (f"_{dimension}", ""))
+    space = instantiate(config.space)
+    assert [member.name for member in space.uniform_members()] == members
+    assert {member.name for member in instantiate(config.sampler)(space=space).members(0, 0)} == set(members)
+    config.space = whole.space
+    assert config == whole
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["sampler=progressive", "sampler.warm_up.steps=500"],
+        ["sampler=in_batch", "sampler.warm_up={_target_: allinone.subnet.WarmUp, steps: 500}"],
+    ],
+    ids=lambda overrides: overrides[0],
+)
+def test_a_warm_up_is_a_part_of_a_sandwich(overrides):
+    config = compose("train", *overrides)
+    assert instantiate(config.sampler)(space=instantiate(config.space)).warm_up == WarmUp(500)
+
+
+def test_a_sandwich_has_no_warm_up_unless_asked():
+    config = compose("train", "sampler=sandwich")
+    sampler = instantiate(config.sampler)(space=instantiate(config.space))
+    assert isinstance(sampler, SandwichSampler)
+    assert sampler.warm_up is None
+
+
+def test_a_space_may_bring_the_space_of_a_decoder():
+    decoder = "{_target_: allinone.subnet.SearchSpace, depths: [2, 1], widths: [32], bits: [4, 32]}"
+    space = instantiate(compose("train", "space=conformer_tiny", f"+space.decoder={decoder}").space)
+    assert space == SearchSpace((2, 3), (32, 64), (4, 8), decoder=SearchSpace((1, 2), (32,), (4, 32)))
+
+
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: path.relative_to(CONF).as_posix())
 def test_every_file_says_first_what_it_is(path):
     assert path.read_text().startswith("# ")
@@ -113,7 +158,7 @@ def test_every_file_says_first_what_it_is(path):
 
 def test_no_group_bears_the_name_of_an_argument():
     assert not ARGUMENTS & set(GROUPS)
-    for verb in ("evaluate", "score", "report", "compare", "export", "transcribe"):
+    for verb in ("evaluate", "score", "report", "compare", "export", "transcribe", "bench_decode"):
         settings = (key for key in compose(verb) if key not in ("data", "decoder"))  # these are parts there, too
         assert not set(settings) & set(GROUPS)
 

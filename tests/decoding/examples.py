@@ -3,13 +3,17 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from allinone.decoding import Decoder, Heard
+from allinone.decoding import Decoder, Heard, Joint, Rescoring
+from allinone.models import DecoderLayout, TransformerDecoder
 from allinone.text import CharTokenizer, SentencePieceTokenizer, Tokenizer
 
 SENTENCES = ("the cat sat", "a cat sat on the mat", "the mat sat", "all is well on a hill", "a hill is a hill")
@@ -67,7 +71,7 @@ def spoken(texts: list[str], tokenizer: Tokenizer, seed: int = 0) -> tuple[Tenso
         for label in tokenizer.encode(text):
             blanks = int(torch.randint(0, 3, (), generator=generator)) + (path[-1:] == [label])
             path += [0] * blanks + [label] * int(torch.randint(1, 4, (), generator=generator))
-        scores = 15.0 * torch.nn.functional.one_hot(torch.tensor(path), tokenizer.vocab_size)
+        scores = 15.0 * functional.one_hot(torch.tensor(path), tokenizer.vocab_size)
         rows.append((scores + torch.rand(scores.shape, generator=generator)).log_softmax(-1))
     lengths = torch.tensor([len(row) for row in rows])
     padded = torch.randn(len(rows), int(lengths.max()), tokenizer.vocab_size, generator=generator).log_softmax(-1)
@@ -84,3 +88,102 @@ def every_outcome(log_probs: Tensor, tokenizer: Tokenizer) -> dict[str, float]:
         text = " ".join(tokenizer.decode(labels).split())
         masses[text] += math.prod(frame[label] for frame, label in zip(scores, path, strict=True))
     return {text: math.log(mass) for text, mass in masses.items()}
+
+
+def random_heard(seed: int, lengths: Sequence[int], vocab: int = 4, dim: int = 8) -> Heard:
+    """What a network with a random attention decoder, sure of itself, makes of noise."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        layout = DecoderLayout(num_layers=2, ffn_dim=24, num_heads=2, dropout=0.0)
+        speller = layout.build(layout.whole, dim, vocab).eval().requires_grad_(False)
+        speller.output.linear.weight.mul_(4)
+        speller.output.linear.bias[0] = -2.0  # or many a text would be empty
+        encoded, scores = (torch.randn(len(lengths), max(lengths), size) for size in (dim, vocab))
+    return Heard((2 * scores).log_softmax(-1), torch.tensor(lengths), encoded, speller)
+
+
+@dataclass(frozen=True)
+class Spelt:
+    """All labels of each hypothesis, ``(batch, hypotheses, labels)``, and what they spell."""
+
+    labels: Tensor
+    encoded: Tensor
+    lengths: Tensor
+
+    def select(self, parents: Tensor) -> "Spelt":
+        rows = torch.arange(len(parents))[:, None]
+        return Spelt(self.labels[rows, parents], self.encoded, self.lengths)
+
+    def keep(self, utterances: Tensor) -> "Spelt":
+        return Spelt(self.labels[utterances], self.encoded[utterances], self.lengths[utterances])
+
+
+@dataclass(frozen=True)
+class Uncached:
+    """A speller that computes everything anew for each label."""
+
+    decoder: TransformerDecoder
+
+    def start(self, encoded: Tensor, lengths: Tensor) -> Spelt:
+        return Spelt(torch.zeros(len(lengths), 1, 0, dtype=torch.long), encoded, lengths)
+
+    def step(self, labels: Tensor, spelling: Any) -> tuple[Tensor, Any]:
+        spelling = Spelt(torch.cat((spelling.labels, labels[..., None]), -1), spelling.encoded, spelling.lengths)
+        said = [
+            self.decoder(spelling.encoded, spelling.lengths, hypothesis[:, 1:])[:, -1]
+            for hypothesis in spelling.labels.unbind(1)
+        ]
+        return torch.stack(said, 1), spelling
+
+    def __call__(self, encoded: Tensor, lengths: Tensor, labels: Tensor) -> Tensor:
+        return self.decoder(encoded, lengths, labels)
+
+
+def scores_by_definition(heard: Heard, utterance: int, labels: Sequence[int]) -> dict[str, float]:
+    """The log probability of a text by the CTC output and, all labels at once, by the attention decoder."""
+    rows, targets = slice(utterance, utterance + 1), torch.tensor([labels], dtype=torch.long)
+    lengths = heard.lengths[rows]
+    log_probs = heard.log_probs[rows].double().transpose(0, 1)
+    loss = functional.ctc_loss(log_probs, targets, lengths, torch.tensor([len(labels)]), reduction="none")
+    scores = {"ctc": -float(loss)}
+    if heard.speller is not None:
+        said = heard.speller(heard.encoded[rows], lengths, targets)[0].double()
+        scores["attention"] = float(sum(said[place, label] for place, label in enumerate((*labels, 0))))
+    return scores
+
+
+def joined_by_definition(scores: Mapping[str, float], size: int, settings: Joint | Rescoring) -> float:
+    """The sum that texts of so many labels are ranked by."""
+    weights = {"attention": 1 - settings.ctc_weight, "ctc": settings.ctc_weight}
+    return sum(weight * scores[name] for name, weight in weights.items() if weight) + settings.length_bonus * size
+
+
+def every_text(heard: Heard, most: int, settings: Joint | Rescoring) -> list[tuple[float, tuple[int, ...]]]:
+    """The sums of all texts of three labels up to a length, the best first: of the only utterance."""
+    texts = [text for size in range(most + 1) for text in itertools.product((1, 2, 3), repeat=size)]
+    sums = [joined_by_definition(scores_by_definition(heard, 0, text), len(text), settings) for text in texts]
+    return sorted(zip(sums, texts, strict=True), reverse=True)
+
+
+def algorithm_2(log_probs: Tensor, text: Sequence[int]) -> tuple[float, float]:
+    """Watanabe et al. 2017, frame by frame: the score of a text as a prefix, and as a whole."""
+    scores = log_probs.double().tolist()
+    by_label, by_blank = [-math.inf] * (len(scores) + 1), [0.0]
+    for row in scores:
+        by_blank.append(by_blank[-1] + row[0])
+    prefix, last = 0.0, 0
+    for label in text:
+        ends, blanks, begins = [-math.inf], [-math.inf], []
+        for time, row in enumerate(scores):
+            reached = _add(by_blank[time], by_label[time] if label != last else -math.inf)
+            begins.append(reached + row[label])
+            ends.append(_add(ends[-1], reached) + row[label])
+            blanks.append(_add(blanks[-1], ends[-2]) + row[0])
+        by_label, by_blank, last = ends, blanks, label
+        prefix = float(torch.tensor(begins, dtype=torch.float64).logsumexp(0))
+    return prefix, _add(by_label[-1], by_blank[-1])
+
+
+def _add(left: float, right: float) -> float:
+    low, high = sorted((left, right))
+    return high if low == -math.inf else high + math.log1p(math.exp(low - high))

@@ -12,7 +12,7 @@ import torch
 from allinone.export import write_artefact
 from allinone.export.manifest import file_entry
 from allinone.layers import LogMelSettings
-from allinone.models import ConformerLayout, conformer_tiny
+from allinone.models import ConformerLayout, DecoderLayout, conformer_tiny
 from allinone.quantization import Lsq, Quantizer
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.speech import SpeechTask
@@ -42,19 +42,31 @@ LAYOUTS: dict[str, Callable[[], ConformerLayout]] = {"rotary": conformer_tiny, "
 
 
 def make_task(
-    layout: ConformerLayout | None = None, quantizer: Quantizer | None = None, tokenizer: Tokenizer | None = None
+    layout: ConformerLayout | None = None,
+    quantizer: Quantizer | None = None,
+    tokenizer: Tokenizer | None = None,
+    attention: DecoderLayout | None = None,
+    decoder: SearchSpace | None = None,
 ) -> SpeechTask:
     """A layer-wise supernet as after some training: no weight, bias, norm or scale is where it began."""
-    return copy.deepcopy(_trained(layout or conformer_tiny(), quantizer or Lsq(), tokenizer or CharTokenizer()))
+    parts = layout or conformer_tiny(), quantizer or Lsq(), tokenizer or CharTokenizer()
+    return copy.deepcopy(_trained(*parts, attention, decoder))
 
 
 @cache
 @torch.no_grad()
-def _trained(layout: ConformerLayout, quantizer: Quantizer, tokenizer: Tokenizer) -> SpeechTask:
+def _trained(
+    layout: ConformerLayout,
+    quantizer: Quantizer,
+    tokenizer: Tokenizer,
+    attention: DecoderLayout | None,
+    decoder: SearchSpace | None,
+) -> SpeechTask:
     torch.manual_seed(0)
     task = SpeechTask(
         layout=layout,
-        space=SearchSpace((1, 2, 3), (32, 48, 64), BITS, layerwise=True),
+        space=SearchSpace((1, 2, 3), (32, 48, 64), BITS, layerwise=True, decoder=decoder),
+        attention=attention,
         tokenizer=tokenizer,
         quantizer=quantizer,
         features=LogMelSettings(),

@@ -15,6 +15,8 @@ from tests.export.families import edit_manifest, write
 
 AGAIN = r"Export the member again, or copy the whole folder again\."
 
+NO_SUCH_KIND = r"found a description that does not serve \(A description must be of a kind"
+
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> Path:
@@ -131,20 +133,23 @@ def test_shapes_that_do_not_fit_are_refused(folder):
     refuses(folder, rf"The network of 1-32-4bit needs encoder\.layers\.1\..* of shape none; found .*\. {AGAIN}")
 
 
-@pytest.mark.parametrize("part", ["layout", "features", "tokenizer"])
 @pytest.mark.parametrize(
-    ("description", "message"),
+    ("part", "description", "message"),
     [
-        (None, "found another kind of value as "),
-        ({"kind": "PerTensor"}, "found another kind of value as "),
-        ({"kind": "Nonsense"}, r"found a description that does not serve \(A description must be of a kind"),
-        ({"kind": "ConformerLayout"}, r"found a description that does not serve \(A description must be of a kind"),
+        pytest.param(part, description, message, id=f"{name}-{part}")
+        for name, description, message in (
+            ("none", None, "found another kind of value as "),
+            ("other", {"kind": "PerTensor"}, "found another kind of value as "),
+            ("unknown", {"kind": "Nonsense"}, NO_SUCH_KIND),
+            ("incomplete", {"kind": "ConformerLayout"}, NO_SUCH_KIND),
+        )
+        for part in ("layout", "attention", "features", "tokenizer")
+        if (name, part) != ("none", "attention")  # which a network may lack
     ],
-    ids=["none", "other", "unknown", "incomplete"],
 )
 def test_a_description_of_no_network_is_refused(part, description, message, folder):
     edit_manifest(folder, lambda manifest: manifest["network"].update({part: description}))
-    refuses(folder, rf"must describe layout, features, tokenizer of the network; {message}.*\. {AGAIN}")
+    refuses(folder, rf"must describe layout, attention, features, tokenizer of the network; {message}.*\. {AGAIN}")
 
 
 def test_a_table_of_other_weights_is_refused(folder):

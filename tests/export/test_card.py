@@ -1,7 +1,10 @@
 """Laws of the model card: it tells what was measured, and says so where nothing was."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from allinone.export import Manifest
+from allinone.export.card import model_card
 from tests.export.families import MIXED, RATES, write
 
 
@@ -17,6 +20,14 @@ def test_measured_error_rates_stand_on_the_card(tmp_path):
     assert "Read by nobody, CC0. Hash of the training data: `abc`." in text
     assert "allinone transcribe model=" in text
     assert "allinone.load(" in text
+
+
+def test_a_decoder_part_is_told_apart_from_the_encoder(tmp_path):
+    manifest = replace(Manifest.read(write(tmp_path / "member")), member="2-32-4bit_1-16-8bit+2-16-4bit")
+    layers = "1 layer of 16 feed-forward units and 8 bits per weight, then 2 layers of 16 feed-forward units"
+    assert f"2 layers of 32 feed-forward units and 4 bits per weight; its attention decoder has {layers}" in model_card(
+        manifest, 29
+    )
 
 
 def test_a_card_without_measurements_says_so(tmp_path):

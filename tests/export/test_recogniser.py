@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from allinone.decoding import Decode, Hypothesis, ctc_greedy
+from allinone.decoding import Decode, Hypothesis, Joint, ctc_greedy
 from allinone.export import Recogniser, load, read_artefact
 from allinone.export.audio import windows
 from allinone.text import Tokenizer
@@ -64,6 +64,22 @@ def test_a_recogniser_decodes_as_is_asked(folder):
     other = load(folder, decoder=SameForAll())
     assert other.transcribe(sound(1.0), RATE) == "so it"
     assert [tokenizer.tokens for tokenizer in asked] == [other.tokens]
+
+
+def test_each_window_has_its_hypotheses_with_scores(folder, tmp_path):
+    decoder = Joint(beam_size=4, ctc_weight=1.0, nbest=3)
+    recogniser = Recogniser(read_artefact(folder), decoder=decoder, longest_seconds=1.0)
+    recording = np.concatenate([sound(0.7), np.zeros(4_000, np.float32)] * 3)
+    heard = recogniser.hypotheses(recording, RATE)
+    assert len(heard) > 1
+    for hypotheses in heard:
+        totals = [hypothesis.scores["total"] for hypothesis in hypotheses]
+        assert len(totals) == 3
+        assert totals == sorted(totals, reverse=True)
+    best = [hypotheses[0].text for hypotheses in heard]
+    assert recogniser.transcribe(recording, RATE) == " ".join(" ".join(best).split())
+    soundfile.write(tmp_path / "sound.wav", recording, RATE, subtype="FLOAT")
+    assert recogniser.hypotheses_of_file(tmp_path / "sound.wav") == heard
 
 
 def test_the_form_of_the_waveform_does_not_matter(recogniser):

@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 
 from allinone.export import artefact_weights, extract, read_artefact, write_artefact, writer
 from allinone.export.tensors import encode
-from allinone.models import full_precision_bytes
+from allinone.models import decoder_tiny, full_precision_bytes
 from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor, Quantised
-from allinone.subnet import SubnetConfig
+from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.text import SentencePieceTokenizer
 from allinone.training.start import take_over_weights
 from tests.export.families import BITS, LAYOUTS, MIXED, RATES, make_task, read_manifest, write
@@ -47,6 +47,34 @@ def test_every_bit_width_survives_writing_and_reading(layout, quantizer, tmp_pat
         assert not any(parameter.requires_grad for parameter in artefact.network.parameters())
 
 
+@pytest.mark.parametrize(
+    ("decoder", "member"),
+    [
+        (None, "2-32-4bit"),
+        (SearchSpace((1, 2), (32, 64), (4, 8), layerwise=True), "2-32-4bit_1-32-4bit"),
+        (SearchSpace((1, 2), (32, 64), (4, 8), layerwise=True), "2-32-4bit_1-64-8bit+1-32-4bit"),
+    ],
+    ids=["whole", "small", "layer-wise"],
+)
+def test_a_decoder_is_written_with_its_own_depth_width_and_bits(decoder, member, tmp_path):
+    task, subnet = make_task(attention=decoder_tiny(), decoder=decoder), SubnetConfig.parse(member)
+    folder = write_artefact(task, subnet, tmp_path / "member")
+    artefact, weights = read_artefact(folder), task.weights(subnet)
+    layers = subnet.decoder or decoder_tiny().whole
+    assert artefact.manifest.member == member
+    assert artefact.attention == decoder_tiny()
+    biases = [artefact.network.get_parameter(f"decoder.layers.{i}.feed_forward.up.bias") for i in range(len(layers))]
+    assert [len(bias) for bias in biases] == [layer.width for layer in layers]
+    assert artefact.weights.keys() == weights.keys()
+    bits = {name: read.bits for name, read in artefact.weights.items() if isinstance(read, Quantised)}
+    for index, layer in enumerate(layers):
+        assert bits.get(f"decoder.layers.{index}.attention.query.weight", 32) == layer.bits
+    assert bits.get("decoder.embedding.labels.weight", 32) == layers[0].bits
+    found = sum(tensor.nbytes for tensor in load_file(folder / "model.safetensors").values())
+    assert found == task.cost(subnet).bytes_stored
+    assert "CTC and an attention decoder" in (folder / "README.md").read_text()
+
+
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 @pytest.mark.parametrize("granularity", [PerTensor(), PerChannel()], ids=str)
 def test_the_tensors_of_the_file_have_the_bytes_that_the_cost_counts(layout, granularity, tmp_path):
@@ -70,7 +98,7 @@ def test_the_manifest_tells_everything_about_the_member(tmp_path):
     assert manifest["bytes_stored"] == cost.bytes_stored
     assert manifest["macs"] == round(cost.macs)
     assert manifest["ratio"] == full_precision_bytes(task.layout) / cost.bytes
-    assert manifest["network"].keys() == {"layout", "features", "tokenizer"}
+    assert manifest["network"].keys() == {"layout", "attention", "features", "tokenizer"}
     assert manifest["tensors"].keys() == task.weights(SMALL).keys()
     assert manifest["training_data"] == {"hash": "abc", "about": "Read by nobody, CC0."}
     assert manifest["results"] == RATES

@@ -20,7 +20,7 @@ from allinone.subnet import SandwichSampler, SubnetConfig
 from allinone.tasks.speech import SpeechTask
 from allinone.training import AdamW, Constant, Objective, OnePassModule
 from tests.laws import runs
-from tests.laws.examples import learn, make_batch, make_task
+from tests.laws.examples import DECODER, learn, make_batch, make_task
 
 assert runs  # its fork server has imported all that takes long
 
@@ -68,7 +68,7 @@ class Steps(OnePassModule):
 
 
 def make_example() -> SpeechTask:
-    return make_task(bits=(4, 8), num_layers=3, front_end_bits=32)
+    return make_task(bits=(4, 8), num_layers=3, front_end_bits=32, attention=DECODER)
 
 
 def train(batch: Batch, sampler: Any, strategy: Any, devices: int) -> dict[str, Any]:

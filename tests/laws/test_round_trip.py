@@ -25,13 +25,27 @@ def test_every_name_parses_back(layerwise):
     assert len({member.name for member in members}) == len(set(members))
 
 
+@pytest.mark.parametrize("layerwise", [False, True])
+def test_every_name_with_a_decoder_part_parses_back(layerwise):
+    decoder = SearchSpace((1, 3), (64, 128), BIT_WIDTHS, layerwise)
+    space, generator = SearchSpace((1, 4), (128, 256), (4, 32), layerwise, decoder), random.Random(0)
+    members = [*space.uniform_members(), *(space.sample(generator) for _ in range(100))]
+    for member in members:
+        assert SubnetConfig.parse(member.name) == member == space.parse(member.name)
+        assert member.name == f"{member.encoder.name}_{SubnetConfig(member.decoder).name}"
+    both = [*members, *(member.encoder for member in members)]
+    assert len({member.name for member in both}) == len(set(both))
+
+
 VALUES = [
     conformer_tiny(),
     conformer_small(convolution_norm="batch"),
     conformer_switchboard(),
     wav2vec2_base(),
     SearchSpace((2, 3), (32, 64), (4, 8), layerwise=True),
+    SearchSpace((2, 3), (32, 64), (4, 8), decoder=SearchSpace((1, 2), (16,), (4, 32), layerwise=True)),
     SubnetConfig.parse("1-64-8bit+2-32-4bit"),
+    SubnetConfig.parse("1-64-8bit+2-32-4bit_1-16-32bit"),
     Lsq(PerTensor()),
     Lsq(PerChannel()),
     AbsMax(PerTensor()),
@@ -49,6 +63,13 @@ def test_a_conformer_described_before_it_had_a_choice_of_norms_has_layer_norms()
     described = describe(conformer_tiny())
     assert described.pop("convolution_norm") == "layer"
     assert restore(described) == conformer_tiny()
+
+
+@pytest.mark.parametrize("value", [SubnetConfig.uniform(2, 32, 4), SearchSpace((2, 3), (32, 64), (4, 8))])
+def test_what_was_described_before_there_were_decoder_parts_has_none(value):
+    described = json.loads(json.dumps(describe(value)))
+    assert not described.pop("decoder")
+    assert restore(described) == value
 
 
 def test_a_described_sentencepiece_tokenizer_is_restored():

@@ -1,5 +1,7 @@
 """Sub-networks are values that check and name themselves."""
 
+import re
+
 import pytest
 
 from allinone.subnet import Cost, LayerConfig, SubnetConfig, TensorSpec, total
@@ -18,11 +20,56 @@ def test_equal_members_have_one_name_and_are_one_key():
     assert len({split, SubnetConfig.uniform(2, 64, 8)}) == 1
 
 
+def test_a_decoder_part_follows_after_an_underscore():
+    encoder, decoder = SubnetConfig.uniform(6, 512, 8), (LayerConfig(256, 4), LayerConfig(128, 4))
+    assert SubnetConfig(encoder.layers, decoder[:1] * 2).name == "6-512-8bit_2-256-4bit"
+    assert SubnetConfig(encoder.layers, decoder).name == "6-512-8bit_1-256-4bit+1-128-4bit"
+    assert SubnetConfig.parse("6-512-8bit_1-256-4bit+1-128-4bit") == SubnetConfig(encoder.layers, decoder)
+
+
+def test_depth_is_the_encoders_which_goes_without_decoder_part():
+    member = SubnetConfig.parse("1-64-8bit+2-32-8bit_2-256-4bit")
+    assert member.depth == 3
+    assert member.encoder.name == "1-64-8bit+2-32-8bit"
+    assert member != member.encoder == member.encoder.encoder
+
+
+@pytest.mark.parametrize(
+    ("name", "uniform"),
+    [
+        ("2-64-8bit", True),
+        ("2-64-8bit_2-32-4bit", True),
+        ("1-64-8bit+1-64-4bit_2-32-4bit", False),
+        ("2-64-8bit_1-32-4bit+1-16-4bit", False),
+    ],
+)
+def test_a_member_is_uniform_if_each_of_its_parts_is(name, uniform):
+    assert SubnetConfig.parse(name).is_uniform == uniform
+
+
+def test_names_are_safe_in_paths():
+    assert re.fullmatch(r"[a-z0-9_+-]+", SubnetConfig.parse("1-64-8bit+2-32-32bit_1-256-4bit+1-128-4bit").name)
+
+
 def test_layers_become_a_tuple():
-    assert SubnetConfig([LayerConfig(8)]).layers == (LayerConfig(8, 32),)  # pyright: ignore[reportArgumentType]
+    member = SubnetConfig([LayerConfig(8)], [LayerConfig(4)])  # pyright: ignore[reportArgumentType]
+    assert (member.layers, member.decoder) == ((LayerConfig(8, 32),), (LayerConfig(4, 32),))
 
 
-@pytest.mark.parametrize("name", ["", "12-2048", "12-2048-8", "a-b-cbit", "12-2048-8bit+", "12-2048-8bit 1-1-8bit"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "12-2048",
+        "12-2048-8",
+        "a-b-cbit",
+        "12-2048-8bit+",
+        "12-2048-8bit 1-1-8bit",
+        "12-2048-8bit_",
+        "_6-1024-4bit",
+        "12-2048-8bit_6-1024-4bit_6-1024-4bit",
+    ],
+)
 def test_malformed_names_are_refused(name):
     with pytest.raises(
         ValueError, match=r"is depth-width-bits, such as 12-2048-8bit.*; found .*\. Write it in that form"
@@ -39,6 +86,8 @@ def test_impossible_members_are_refused():
         SubnetConfig(())
     with pytest.raises(ValueError, match="needs at least one layer"):
         SubnetConfig.parse("0-64-8bit")
+    with pytest.raises(ValueError, match=r"decoder part .* at least one layer; found '2-64-8bit_0-.*'\. Leave it out"):
+        SubnetConfig.parse("2-64-8bit_0-64-8bit")
 
 
 def test_costs_add_up_tensor_by_tensor():

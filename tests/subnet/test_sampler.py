@@ -2,7 +2,7 @@
 
 import pytest
 
-from allinone.subnet import FixedSampler, GridSampler, SandwichSampler, SearchSpace
+from allinone.subnet import FixedSampler, GridSampler, SandwichSampler, SearchSpace, WarmUp
 
 SPACE = SearchSpace((2, 3), (32, 64), (4, 8))
 
@@ -36,10 +36,46 @@ def test_a_small_space_gives_what_it_has():
     assert len(SandwichSampler(SearchSpace((1,), (8,), (8,)), 5).members(0, 0)) == 1
 
 
+def test_a_warm_up_limits_the_smallest_and_the_random_members_to_what_is_open():
+    warm_up, plain = WarmUp(80), SandwichSampler(SPACE, 2)
+    sampler = SandwichSampler(SPACE, 2, warm_up=warm_up)
+    assert sampler.space == SPACE
+    drawn = {step: sampler.members(step, 0) for step in reversed(range(100))}
+    for step, members in drawn.items():
+        opened = warm_up.space(step, SPACE)
+        assert members[0] == SPACE.largest
+        assert opened.smallest in members[:2]
+        assert len(set(members)) == len(members) == min(4, opened.count())
+        assert all(member in opened for member in members)
+    assert {drawn[step] for step in range(20)} == {(SPACE.largest,)}
+    assert all(drawn[step] == plain.members(step, 0) for step in range(60, 100))
+
+
+def test_a_sandwich_is_drawn_from_the_product_of_encoders_and_decoders():
+    space = SearchSpace((2, 3), (32,), (4, 8), decoder=SearchSpace((1, 2), (16,), (4, 8)))
+    sampler = SandwichSampler(space)
+    drawn = {sampler.members(step, 0)[2] for step in range(200)}
+    assert drawn == set(space.uniform_members()) - {space.largest, space.smallest}
+
+
 def test_a_grid_is_every_uniform_member_and_fixed_is_one():
     assert GridSampler(SPACE).members(5, 1) == tuple(SPACE.uniform_members())
     assert FixedSampler(SPACE).members(5, 1) == (SPACE.largest,)
     assert FixedSampler(SPACE, "2-64-4bit").members(0, 0) == (SPACE.parse("2-64-4bit"),)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "names"),
+    [
+        (SandwichSampler(SPACE), ["3-64-8bit", "2-32-4bit"]),
+        (SandwichSampler(SPACE, warm_up=WarmUp(100)), ["3-64-8bit", "2-32-4bit"]),
+        (SandwichSampler(SearchSpace((3,), (64,), (8,))), ["3-64-8bit"]),
+        (GridSampler(SPACE), ["3-64-8bit", "2-32-4bit"]),
+        (FixedSampler(SPACE, "2-64-4bit"), ["2-64-4bit"]),
+    ],
+)
+def test_the_largest_and_the_smallest_of_the_trained_members_are_watched(sampler, names):
+    assert [member.name for member in sampler.watched] == names
 
 
 def test_impossible_samplers_are_refused():

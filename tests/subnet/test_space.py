@@ -1,12 +1,14 @@
 """The search space contains, counts, orders and draws its members."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
 
 SPACE = SearchSpace((8, 12), (1024, 2048), (4, 8))
+BOTH = SearchSpace((2, 3), (32, 64), (8,), decoder=SearchSpace((1, 2), (16,), (4, 32)))
 
 
 def test_members_are_ordered_from_the_largest_to_the_smallest():
@@ -22,6 +24,53 @@ def test_a_layerwise_space_counts_every_choice():
     drawn = {space.sample(generator) for generator in [random.Random(0)] for _ in range(2000)}
     assert len(drawn) == 20
     assert all(member in space for member in drawn)
+
+
+def test_every_encoder_goes_with_every_decoder_encoders_first():
+    names = [member.name for member in BOTH.uniform_members()]
+    encoders = [f"{d}-{w}-8bit" for d in (3, 2) for w in (64, 32)]
+    assert names == [f"{encoder}_{d}-16-{b}bit" for encoder in encoders for d in (2, 1) for b in (32, 4)]
+    assert (BOTH.largest.name, BOTH.smallest.name) == (names[0], names[-1])
+    assert BOTH.count() == len(names) == 16
+
+
+def test_all_of_the_product_is_drawn():
+    layerwise = replace(BOTH, decoder=SearchSpace((1, 2), (16, 32), (4,), layerwise=True))
+    for space, count in ((BOTH, 16), (layerwise, 4 * (2 + 4)), (replace(layerwise, layerwise=True), (4 + 8) * 6)):
+        drawn = {space.sample(generator) for generator in [random.Random(0)] for _ in range(3000)}
+        assert len(drawn) == space.count() == count
+        assert all(member in space for member in drawn)
+
+
+@pytest.mark.parametrize("layerwise", [False, True])
+def test_without_a_decoder_nothing_is_drawn_but_depth_and_layers(layerwise):
+    space, generator, by_hand = SearchSpace((2, 3), (32, 64), (4, 8), layerwise), random.Random(5), random.Random(5)
+    choices = [LayerConfig(width, bits) for width in (32, 64) for bits in (4, 8)]
+    for _ in range(50):
+        depth = by_hand.choice((2, 3))
+        layers = [by_hand.choice(choices) for _ in range(depth if layerwise else 1)]
+        assert space.sample(generator).layers == tuple(layers if layerwise else layers * depth)
+    assert generator.getstate() == by_hand.getstate()
+
+
+def test_a_member_has_a_decoder_part_exactly_if_the_space_has_a_decoder():
+    assert SubnetConfig.parse("3-64-8bit_2-16-4bit") in BOTH
+    assert SubnetConfig.parse("3-64-8bit") not in BOTH
+    assert SubnetConfig.parse("3-64-8bit_2-16-8bit") not in BOTH
+    assert SubnetConfig.parse("3-64-8bit_1-16-4bit+1-16-32bit") not in BOTH
+    assert SubnetConfig.parse("12-2048-8bit_2-16-4bit") not in SPACE
+
+
+def test_a_layerwise_encoder_does_not_make_the_decoder_layerwise():
+    space = replace(BOTH, layerwise=True)
+    assert SubnetConfig.parse("1-64-8bit+1-32-8bit_2-16-4bit") in space
+    assert SubnetConfig.parse("2-64-8bit_1-16-4bit+1-16-32bit") not in space
+
+
+def test_uniform_members_are_all_only_if_neither_part_is_layerwise():
+    assert BOTH.all_uniform
+    assert not replace(BOTH, layerwise=True).all_uniform
+    assert not replace(BOTH, decoder=SearchSpace((1,), (8,), layerwise=True)).all_uniform
 
 
 def test_values_are_sorted_and_lists_become_tuples():
@@ -43,6 +92,12 @@ def test_a_name_outside_the_space_is_refused_with_the_nearest_names():
     with pytest.raises(ValueError, match=r"a depth of 8 or 12, .*found '12-1024-2bit'\. The nearest") as error:
         SPACE.parse("12-1024-2bit")
     assert "12-1024-4bit" in str(error.value)
+    with pytest.raises(ValueError, match=r"same in every layer, and no decoder part; found '12-1024-4bit_1-8-4bit'\."):
+        SPACE.parse("12-1024-4bit_1-8-4bit")
+    message = r"after an underscore a decoder with a depth of 1 or 2, .*; found '3-64-8bit'\. .* 3-64-8bit_2-16-4bit"
+    with pytest.raises(ValueError, match=message):
+        BOTH.parse("3-64-8bit")
+    assert BOTH.parse("3-64-8bit_2-16-4bit").name == "3-64-8bit_2-16-4bit"
 
 
 def test_impossible_spaces_are_refused():
@@ -52,3 +107,5 @@ def test_impossible_spaces_are_refused():
         SearchSpace((0, 1), (8,), (8,))
     with pytest.raises(ValueError, match="Bits must be one of"):
         SearchSpace((1,), (8,), (9,))
+    with pytest.raises(ValueError, match=r"must have no decoder of its own; found one\. Leave out"):
+        SearchSpace((1,), (8,), decoder=BOTH)

@@ -59,7 +59,8 @@ def test_each_member_is_scored_on_what_it_heard_alone():
 
 def test_every_member_is_decoded_as_is_asked():
     task = make_task()
-    same = [[Hypothesis("a b")]] * 2
+    same = [[Hypothesis("a b", {"total": -2.0}), Hypothesis("a", {"total": -3.0})]] * 2
     evaluations, _ = evaluate(task, make_batches(), [task.space.largest], decode=lambda heard: same)
     assert set(evaluations[0].texts.values()) == {"a b"}
+    assert evaluations[0].scores == {name: {"total": -2.0} for name in evaluations[0].texts}
     assert (evaluations[0].words.errors, evaluations[0].words.words) == (2, 6)

@@ -92,6 +92,21 @@ def test_statistics_do_not_depend_on_who_is_recalibrated_along():
     assert together.encoder.lacks_statistics(SubnetConfig.uniform(2, 12, 8))
 
 
+def test_statistics_are_the_encoders_whatever_the_decoder(monkeypatch):
+    task, calls = make_example(), []
+    encode = task.encode
+    monkeypatch.setattr(task, "encode", lambda shared, member: calls.append(member) or encode(shared, member))
+    members = [SubnetConfig(NARROW.layers, decoder) for decoder in (LARGEST.layers, NARROW.layers, ())]
+    recalibrate(task, BATCHES, members)
+    assert calls == [NARROW] * len(BATCHES)
+    assert task.encoder.statistics.keys() == {"1-12-4bit", "2-12-4bit"}
+    assert not any(task.encoder.lacks_statistics(member) for member in members)
+    batch = BATCHES[0]
+    outputs = [task(batch.waveforms, batch.lengths, member).log_probs for member in members]
+    assert torch.equal(outputs[0], outputs[1])
+    assert torch.equal(outputs[0], outputs[2])
+
+
 def test_recalibrating_changes_neither_weights_nor_mode_nor_chance():
     task = make_example().train()
     before, chance = {name: weight.clone() for name, weight in task.state_dict().items()}, torch.get_rng_state()

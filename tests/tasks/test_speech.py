@@ -9,7 +9,7 @@ from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.speech import SpeechTask
 from allinone.text import CharTokenizer
 from allinone.training import Objective
-from tests.laws.examples import make_batch, make_layout, make_task
+from tests.laws.examples import DECODER, make_batch, make_layout, make_task
 
 
 def test_outputs_are_log_probabilities_of_the_announced_frames():
@@ -57,8 +57,8 @@ def test_initialising_scales_fits_them_to_new_weights():
 
 
 def test_a_space_that_does_not_fit_the_network_is_refused():
-    def build(space=SearchSpace((2,), (24,)), features=LogMelSettings()):  # noqa: B008
-        parts = {"layout": make_layout(), "tokenizer": CharTokenizer(), "quantizer": Lsq()}
+    def build(space=SearchSpace((2,), (24,)), features=LogMelSettings(), attention=None):  # noqa: B008
+        parts = {"attention": attention, "layout": make_layout(), "tokenizer": CharTokenizer(), "quantizer": Lsq()}
         return SpeechTask(space=space, features=features, **parts)
 
     build()
@@ -66,6 +66,11 @@ def test_a_space_that_does_not_fit_the_network_is_refused():
         build(SearchSpace((4,), (24,)))
     with pytest.raises(ValueError, match="found depths up to 2 and widths up to 48"):
         build(SearchSpace((2,), (48,)))
+    decoders = SearchSpace((2,), (24,), decoder=SearchSpace((1,), (36,)))
+    with pytest.raises(ValueError, match=r"a network with an attention decoder; found none\. Choose one, such"):
+        build(decoders)
+    with pytest.raises(ValueError, match=r"of 2 layers and width 24; found depths up to 1 and widths up to 36\. L"):
+        build(decoders, attention=DECODER)
     with pytest.raises(ValueError, match=r"takes 80 feature bands; found features of 40. Make them equal"):
         build(features=LogMelSettings(bands=40))
 

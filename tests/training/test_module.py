@@ -1,4 +1,4 @@
-"""The LightningModule: which members are watched, accumulation, clipping and mixed precision."""
+"""The LightningModule: accumulation, clipping and mixed precision."""
 
 import warnings
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from allinone.subnet import FixedSampler, GridSampler, SandwichSampler
+from allinone.subnet import FixedSampler, SandwichSampler
 from allinone.training import AdamW, Constant, Objective, OnePassModule
 from tests.laws.examples import make_batch, make_task
 
@@ -54,18 +54,6 @@ def fit(module: OnePassModule, seeds: list[int], precision: Any = "32-true") -> 
             enable_progress_bar=False,
         ).fit(module, DataLoader([make_batch(seed=seed) for seed in seeds], batch_size=None))  # pyright: ignore
     return watch.norms
-
-
-@pytest.mark.parametrize(
-    ("sampler", "names"),
-    [
-        (SandwichSampler, ["3-24-8bit", "2-12-4bit"]),
-        (GridSampler, ["3-24-8bit", "2-12-4bit"]),
-        (lambda space: FixedSampler(space, "2-24-4bit"), ["2-24-4bit"]),
-    ],
-)
-def test_the_largest_and_the_smallest_of_the_trained_members_are_watched(sampler, names):
-    assert [member.name for member in make_module(sampler).scored_members] == names
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

@@ -7,7 +7,7 @@ from allinone.losses import AlphaDivergence
 from allinone.subnet import FixedSampler, SubnetConfig
 from allinone.training import Objective, Weights
 from allinone.training.one_pass import Draw, Part, assign, one_pass, touch_all
-from tests.laws.examples import DECODER, learn, make_batch, make_task
+from tests.laws.examples import DECODER, learn, make_batch, make_task, perturb
 
 SMALLEST, MIDDLE, SHALLOW = (SubnetConfig.parse(name) for name in ("2-12-4bit", "3-12-4bit", "2-24-8bit"))
 OBJECTIVES = [
@@ -19,8 +19,9 @@ OBJECTIVES = [
 ]
 
 
-def step(task, batch, plan, objective, scale=1.0):
-    one_pass(task, batch, plan, objective, scale=scale, backward=torch.Tensor.backward, draw=Draw(0, 0, 0))
+def step(task, batch, plan, objective, scale=1.0, teacher=None):
+    draw = Draw(0, 0, 0)
+    one_pass(task, batch, plan, objective, scale=scale, backward=torch.Tensor.backward, draw=draw, teacher=teacher)
     touch_all(task.parameters()).backward()
     return [parameter.grad for parameter in task.parameters()]
 
@@ -93,6 +94,25 @@ def test_a_lone_member_learns_from_the_transcripts_alone():
     expected = torch.autograd.grad(loss, list(task.parameters()), allow_unused=True, materialize_grads=True)
     for one, two in zip(found, expected, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("attention", [None, DECODER], ids=["ctc", "hybrid"])
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_a_teacher_from_outside_teaches_a_lone_member_and_stays_as_it_is(attention, in_batch):
+    """A stand-alone twin with distillation: Eq. 4 with the largest member of another network as p_max."""
+    task, batch = make_task(bits=(4, 8), attention=attention).train(), make_batch()
+    teacher = perturb(make_task(bits=(4, 8), attention=attention, seed=1)).eval().requires_grad_(False)
+    plan = assign(batch, [SMALLEST], in_batch=in_batch, step=0)
+    found = step(task, batch, plan, OBJECTIVES[0], teacher=teacher)
+    output, lesson = learn(task, batch, SMALLEST), learn(teacher, batch, teacher.space.largest)
+    weights = Objective().depth
+    own = Objective().losses(output, batch.labels, batch.label_lengths)
+    loss = weights.loss * own + weights.distillation * Objective().divergences(output, lesson)
+    parameters = list(task.parameters())
+    expected = torch.autograd.grad(loss.sum(), parameters, allow_unused=True, materialize_grads=True)
+    for one, two in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+    assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
 def test_dropout_is_a_function_of_seed_step_rank_and_place():

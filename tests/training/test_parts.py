@@ -38,6 +38,21 @@ def test_the_weights_of_losses_are_the_papers(member, weights):
     assert Objective().weights(SubnetConfig.parse(member), LARGEST) == weights
 
 
+@pytest.mark.parametrize(
+    ("member", "weights"),
+    [
+        ("12-2048-8bit_6-1024-8bit", Weights(1.0, 0.0)),
+        ("12-2048-8bit_6-512-4bit", Weights(1.0, 1.0)),
+        ("12-1024-8bit_3-1024-8bit", Weights(0.8, 0.2)),
+        ("8-2048-8bit_6-1024-8bit", Weights(0.8, 0.2)),
+        ("12-2048-8bit", Weights(1.0, 1.0)),
+    ],
+)
+def test_a_member_with_a_shallower_decoder_is_shallower_and_without_decoder_part_it_is_not(member, weights):
+    largest = SubnetConfig.parse("12-2048-8bit_6-1024-8bit")
+    assert Objective().weights(SubnetConfig.parse(member), largest) == weights
+
+
 def test_weights_of_losses_are_not_negative():
     with pytest.raises(ValueError, match=r"must be 0 or more; found Weights\(loss=-1, .*\. Give weights"):
         Weights(loss=-1)

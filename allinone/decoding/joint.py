@@ -1,0 +1,92 @@
+"""Joint CTC and attention decoding (Watanabe et al. 2017): a beam search over labels that both have a say in."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from allinone.decoding.decoder import Decode, Heard, Hypothesis, diverged
+from allinone.decoding.search import Found, Limits, Weighted, search
+from allinone.decoding.sources import AttentionSource, CtcSource
+from allinone.text import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joint:
+    """The best text by ``(1 - ctc_weight) * log p_attention + ctc_weight * log p_ctc + length_bonus * labels``.
+
+    Of all texts, if the beam is large enough: every label is tried after every hypothesis. A score that does not count
+    (at a ``ctc_weight`` of 0 or 1) is not computed: at 1 the network needs no attention decoder. A beam of 1 at 0 is
+    greedy.
+
+    Args:
+        beam_size: hypotheses that are kept after each label.
+        ctc_weight: how much the CTC output counts, from 0 (the attention decoder alone) to 1 (the CTC output alone).
+        length_bonus: added for every label: more of it, longer texts.
+        max_ratio: labels of a text at most, as a ratio to the frames; at least one label is allowed.
+        min_ratio: labels of a text at least. If no text that long is possible, nothing is heard.
+        nbest: hypotheses that are given, at most.
+
+    Raises:
+        ValueError: if a setting is out of range; on decoding, if the network lacks an attention decoder that counts, or
+            has diverged.
+    """
+
+    beam_size: int
+    ctc_weight: float
+    length_bonus: float = 0.0
+    max_ratio: float = 1.0
+    min_ratio: float = 0.0
+    nbest: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("beam_size", "nbest"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name} must be a whole number above 0; found {getattr(self, name)}. Correct it.")
+        if not (0 <= self.ctc_weight <= 1 and math.isfinite(self.length_bonus)):
+            raise ValueError(
+                "ctc_weight must be a number from 0 to 1 and length_bonus a number; found "
+                f"ctc_weight={self.ctc_weight} and length_bonus={self.length_bonus}. Correct them."
+            )
+        if not (0 <= self.min_ratio <= self.max_ratio <= 1 and self.max_ratio > 0):
+            raise ValueError(
+                "Ratios of labels to frames must be 0 <= min_ratio <= max_ratio <= 1, and max_ratio above 0; found "
+                f"min_ratio={self.min_ratio} and max_ratio={self.max_ratio}. Correct them."
+            )
+
+    def build(self, tokenizer: Tokenizer) -> Decode:
+        """The decoder for these labels."""
+        return lambda heard: hypotheses(self.search(heard), tokenizer)
+
+    def search(self, heard: Heard) -> list[list[Found]]:
+        """For each utterance its best texts as labels; none for one without frames."""
+        frames = torch.arange(heard.log_probs.shape[1], device=heard.lengths.device) < heard.lengths[:, None]
+        if heard.log_probs.isnan().any(-1)[frames].any():
+            raise diverged()
+        found: list[list[Found]] = [[] for _ in heard.lengths]
+        spoken = heard.lengths.nonzero()[:, 0]
+        if len(spoken):
+            best = self._search(heard.keep(spoken))
+            for utterance, texts in zip(spoken.tolist(), best, strict=True):
+                found[utterance] = texts
+        return found
+
+    def _search(self, heard: Heard) -> list[list[Found]]:
+        sources = {}
+        if self.ctc_weight < 1:
+            source = AttentionSource.start(heard.required_speller(), heard)
+            sources["attention"] = Weighted(1 - self.ctc_weight, source)
+        if self.ctc_weight > 0:
+            sources["ctc"] = Weighted(self.ctc_weight, CtcSource.start(heard))
+        frames = heard.lengths.double()
+        limits = Limits((frames * self.min_ratio).long(), (frames * self.max_ratio).long().clamp_min(1))
+        return search(sources, limits, beam_size=self.beam_size, length_bonus=self.length_bonus, nbest=self.nbest)
+
+
+def hypotheses(found: Sequence[Sequence[Found]], tokenizer: Tokenizer) -> list[list[Hypothesis]]:
+    """Texts of each utterance as the tokenizer writes them; an empty one where there are none."""
+    return [
+        [Hypothesis(tokenizer.decode(text.labels), text.scores) for text in texts] or [Hypothesis("")]
+        for texts in found
+    ]
