@@ -25,7 +25,7 @@ from allinone.tasks.description import restore
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
-from allinone.training import FitSettings, OnePassModule, fit
+from allinone.training import FitSettings, Objective, OnePassModule, fit
 from allinone.training.checkpoints import (
     BEST,
     MODEL,
@@ -68,17 +68,18 @@ def run(config: DictConfig) -> None:
         _initialise(task, config.init)
     else:
         _continue(data, *start)
+    objective: Objective = instantiate(config.objective)
     module = OnePassModule(
         task=task,
         sampler=sampler,
-        objective=instantiate(config.objective),
+        objective=objective,
         optimizer=instantiate(config.optimizer),
         schedule=instantiate(config.schedule),
         max_steps=settings.max_steps,
         gradient_clip=settings.gradient_clip,
         accumulate=settings.accumulate,
         seed=config.seed,
-        teacher=_teacher(config, task, data),
+        teacher=_teacher(config, task, data, objective.hidden),
         origin={
             "data_hash": data.fingerprint,
             "data": _plain(config.data),
@@ -152,8 +153,8 @@ def _initialise(task: SpeechTask, source: str | None) -> None:
         take_over_checkpoint(task, Path(source))
 
 
-def _teacher(config: DictConfig, task: SpeechTask, data: SpeechDataModule) -> SpeechTask | None:
-    """The supernet of another checkpoint, if it is to teach."""
+def _teacher(config: DictConfig, task: SpeechTask, data: SpeechDataModule, hidden: float) -> SpeechTask | None:
+    """The supernet of another checkpoint, if it is to teach; ``hidden`` is the weight of its hidden frames."""
     if config.teacher is None:
         return None
     teacher, _ = load_task(Path(config.teacher), augment=task.augment)
@@ -166,6 +167,12 @@ def _teacher(config: DictConfig, task: SpeechTask, data: SpeechDataModule) -> Sp
         raise ValueError(
             "Teacher and network must both have an attention decoder, or neither; found one only in "
             f"{'the network' if teacher.attention is None else config.teacher}. Give attention=..., or another teacher."
+        )
+    if hidden and teacher.layout.dim != task.layout.dim:
+        raise ValueError(
+            "Teaching hidden frames (objective.hidden) requires encoders of one dimension; found "
+            f"{teacher.layout.dim} in {config.teacher} and {task.layout.dim} in the network. Give objective.hidden=0, "
+            "or another teacher."
         )
     if teacher.encoder.lacks_statistics(teacher.space.largest):
         recalibrate(teacher, data.calibration_loader(), [teacher.space.largest])

@@ -54,6 +54,21 @@ def test_the_newest_unfinished_run_is_continued_to_the_same_weights(call, here, 
         assert weight.equal(after["state_dict"][name]), name
 
 
+def test_options_of_distillation_and_dropout_are_the_trainings_and_not_the_models(call, here, arguments, trained):
+    options = ("objective=all_in_one_alpha", "objective.hidden=0.5", "adaptive_dropout=member_size")
+    assert call(*arguments, *options, "network.dropout=0.1").code == 0
+    settings = (the_run() / "config.yaml").read_text()
+    for option in ("AlphaDivergence", "hidden: 0.5", "width_power: 1.0"):
+        assert option in settings
+    before, after = (
+        read_checkpoint(folder / "checkpoints" / "model.ckpt")["allinone"] for folder in (trained.folder, the_run())
+    )
+    after["layout"]["dropout"] = before["layout"]["dropout"]
+    for part in ("layout", "space", "quantizer", "features"):
+        assert before[part] == after[part]
+    assert before.keys() == after.keys()
+
+
 def test_a_changed_setting_is_refused_with_both_values(call, here, arguments, trained):
     began = Path("runs/tiny_synthetic/2026-01-01_00-00-00")
     shutil.copytree(trained.folder, began)
@@ -109,6 +124,11 @@ def test_a_teacher_of_another_kind_is_refused(call, here, arguments, trained):
     labels = call(*arguments, "tokenizer=char_from_text", f"teacher={trained.checkpoint}")
     assert labels.code == 1
     assert f"of the network that it teaches; found others in {trained.checkpoint}. Start both from" in labels.err
+    frames = call(*arguments, "network=conformer_small", "objective.hidden=1", f"teacher={trained.checkpoint}")
+    assert frames.code == 1
+    assert (
+        f"one dimension; found 32 in {trained.checkpoint} and 144 in the network. Give objective.hidden=0" in frames.err
+    )
 
 
 def test_a_network_without_code_is_refused_before_any_data_is_read(call, here):

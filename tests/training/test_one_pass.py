@@ -66,6 +66,27 @@ def test_a_step_in_parts_gives_the_gradient_of_the_equation_on_the_parts(attenti
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_the_teacher_is_heard_where_lambda2_asks_for_it_hidden_frames_or_not():
+    task, batch = make_task(bits=(4, 8)).train(), make_batch((0.9, 0.8, 0.7))
+    plan = assign(batch, [task.space.largest, SMALLEST, MIDDLE], in_batch=True, step=0)
+    for objective, wanted in (
+        (Objective(hidden=1.0), True),
+        (Objective(Weights(1, 0), Weights(1, 0), hidden=1.0), False),
+    ):
+        heard = []
+        one_pass(
+            task,
+            batch,
+            plan,
+            objective,
+            scale=1,
+            backward=torch.Tensor.backward,
+            draw=Draw(0, 0, 0),
+            begin=lambda part, audio_seconds, heard=heard: heard.append(part),
+        )
+        assert ("teacher" in heard) == wanted
+
+
 def test_the_parts_take_turns():
     task, batch = make_task(bits=(4, 8)), make_batch((0.9, 0.8, 0.7))
     members = [task.space.largest, SMALLEST, MIDDLE]

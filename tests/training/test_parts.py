@@ -5,8 +5,10 @@ import torch
 from torch import nn
 
 from allinone.layers.elastic import Elastic
+from allinone.losses import AlphaDivergence, Kl
 from allinone.quantization import Lsq
 from allinone.subnet import LayerConfig, SubnetConfig
+from allinone.tasks.output import Output
 from allinone.training import (
     AdamW,
     Constant,
@@ -51,6 +53,32 @@ def test_the_weights_of_losses_are_the_papers(member, weights):
 def test_a_member_with_a_shallower_decoder_is_shallower_and_without_decoder_part_it_is_not(member, weights):
     largest = SubnetConfig.parse("12-2048-8bit_6-1024-8bit")
     assert Objective().weights(SubnetConfig.parse(member), largest) == weights
+
+
+def test_a_distance_from_the_teacher_is_its_divergence_and_the_weighted_distance_of_its_frames():
+    torch.manual_seed(0)
+    lengths = torch.tensor([5, 3])
+
+    def say() -> Output:
+        log_probs, spelt = (torch.randn(2, places, 4).log_softmax(-1) for places in (5, 3))
+        return Output(log_probs, lengths, torch.randn(2, 5, 6), (), spelt, torch.tensor([3, 2]))
+
+    member, teacher = say(), say()
+    for divergence in (Kl(), AlphaDivergence()):
+        objective = Objective(ctc_weight=0.3, divergence=divergence, hidden=0.5)
+        found = objective.divergences(member, teacher)
+        assert member.spelt is not None
+        assert teacher.spelt is not None
+        for index, (frames, labels) in enumerate(((5, 3), (3, 2))):
+            heard = divergence(member.log_probs, teacher.log_probs)[index, :frames].mean()
+            spelt = divergence(member.spelt, teacher.spelt)[index, :labels].mean()
+            hidden = (member.encoded - teacher.encoded)[index, :frames].square().mean()
+            torch.testing.assert_close(found[index], 0.3 * heard + 0.7 * spelt + 0.5 * hidden)
+
+
+def test_an_impossible_objective_is_refused():
+    with pytest.raises(ValueError, match=r"intermediate and hidden of 0 or more; found 0.2, 0.1, 0.0 and -1\. Correct"):
+        Objective(hidden=-1)
 
 
 def test_weights_of_losses_are_not_negative():
