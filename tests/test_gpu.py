@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from allinone.decoding import Greedy, Heard, Joint, Rescoring
+from allinone.layers.dropout import Dropout, as_tensors
 from allinone.subnet import SubnetConfig
 from allinone.tasks.evaluation import evaluate
 from allinone.training import Objective
@@ -56,6 +57,20 @@ def test_bf16_gives_about_the_same_losses_and_directions():
     assert losses == pytest.approx(expected_losses, rel=0.03)
     one, other = (torch.cat([part[name].flatten() for name in expected]) for part in (found, expected))
     assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.9
+
+
+@pytest.mark.parametrize("p", [0.2, 0.5])
+def test_a_factor_of_dropout_is_obeyed_without_waiting_for_the_device(p):
+    torch.manual_seed(0)
+    x = torch.ones(1000, 1000, device="cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        (factor,) = as_tensors([0.5], x.device)
+        dropped = Dropout(p)(x, factor)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert float((dropped == 0).float().mean()) == pytest.approx(0.5 * p, abs=0.005)
+    assert float(dropped.mean()) == pytest.approx(1.0, abs=0.005)
 
 
 def test_hypotheses_are_those_of_the_processor():

@@ -53,6 +53,7 @@ def training_step(config: DictConfig, tokenizer: Tokenizer) -> TrainingStep:
         quantizer=instantiate(config.quantizer),
         features=instantiate(config.features),
         augment=instantiate(config.augment),
+        adaptive_dropout=instantiate(config.adaptive_dropout),
         sampler=instantiate(config.sampler)(space=instantiate(config.space)),
         objective=instantiate(config.objective),
         optimizer=instantiate(config.optimizer),

@@ -130,6 +130,7 @@ def _task(config: DictConfig, layout: Layout, space: SearchSpace, data: SpeechDa
         features=instantiate(config.features),
         attention=instantiate(config.attention),
         augment=instantiate(config.augment),
+        adaptive_dropout=instantiate(config.adaptive_dropout),
     )
 
 

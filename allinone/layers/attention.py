@@ -17,10 +17,12 @@ class Context(NamedTuple):
     Args:
         padding: ``(batch, time)``, True at padding.
         positions: what :func:`relative_positions` or :func:`rotary_positions` gives for this length.
+        dropout: factor of dropout probabilities, as :class:`allinone.layers.dropout.Dropout` takes it.
     """
 
     padding: Tensor
     positions: Tensor
+    dropout: float | Tensor = 1.0
 
 
 def relative_positions(time: int, dim: int, like: Tensor) -> Tensor:
@@ -73,7 +75,7 @@ class RelativeSelfAttention(nn.Module):
             heads(self.value(x)),
             attn_mask=scores,
         )
-        return self.dropout(self.output(attended.transpose(1, 2).flatten(2)))
+        return self.dropout(self.output(attended.transpose(1, 2).flatten(2)), context.dropout)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
@@ -108,7 +110,7 @@ class RotarySelfAttention(nn.Module):
             self._heads(self.value(x)),
             attn_mask=~context.padding[:, None, None, :],
         )
-        return self.dropout(self.output(attended.transpose(1, 2).flatten(2)))
+        return self.dropout(self.output(attended.transpose(1, 2).flatten(2)), context.dropout)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)

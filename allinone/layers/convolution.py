@@ -30,9 +30,12 @@ class ConvolutionModule(nn.Module):
         self.project = nn.Linear(dim, dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, padding: Tensor) -> Tensor:
-        """``(batch, time, dim)`` and ``(batch, time)``, True at padding, to ``(batch, time, dim)``."""
+    def forward(self, x: Tensor, padding: Tensor, dropout: float | Tensor = 1.0) -> Tensor:
+        """``(batch, time, dim)`` and ``(batch, time)``, True at padding, to ``(batch, time, dim)``.
+
+        ``dropout`` is a factor of the probability.
+        """
         x = functional.glu(self.expand(x)).masked_fill(padding[..., None], 0)
         x = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
         x = self.norm(x, padding) if isinstance(self.norm, MaskedBatchNorm) else self.norm(x)
-        return self.dropout(self.project(functional.silu(x)))
+        return self.dropout(self.project(functional.silu(x)), dropout)

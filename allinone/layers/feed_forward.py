@@ -21,6 +21,6 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(width, dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(batch, time, dim)`` to the same."""
-        return self.dropout(self.down(self.dropout(functional.silu(self.up(x)))))
+    def forward(self, x: Tensor, dropout: float | Tensor = 1.0) -> Tensor:
+        """``(batch, time, dim)`` to the same; ``dropout`` is a factor of the probability."""
+        return self.dropout(self.down(self.dropout(functional.silu(self.up(x)), dropout)), dropout)

@@ -42,7 +42,14 @@ class LabelAttention(nn.Module):
         """Of ``(batch, positions, dim)``."""
         return KeysValues(self._heads(self.key(x)), self._heads(self.value(x)))
 
-    def forward(self, x: Tensor, memory: KeysValues, valid: Tensor | None = None, causal: bool = False) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        memory: KeysValues,
+        valid: Tensor | None = None,
+        causal: bool = False,
+        dropout: float | Tensor = 1.0,
+    ) -> Tensor:
         """``(batch, labels, dim)`` to the same.
 
         Args:
@@ -50,11 +57,12 @@ class LabelAttention(nn.Module):
             memory: :meth:`keys_values` of what they attend to.
             valid: ``(batch, 1, 1, positions)``, False at padding; None attends to all.
             causal: whether the memory is that of the labels themselves, none of which may see a later one.
+            dropout: factor of the probability.
         """
         attended = functional.scaled_dot_product_attention(
             self._heads(self.query(x)), *memory, attn_mask=valid, is_causal=causal
         )
-        return self.dropout(self.output(attended.transpose(1, 2).flatten(2)))
+        return self.dropout(self.output(attended.transpose(1, 2).flatten(2)), dropout)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)

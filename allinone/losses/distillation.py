@@ -1,20 +1,19 @@
-"""Distillation: how far a member's outputs are from its teacher's."""
+"""Distillation: how far a member's frames are from its teacher's, and means over what is valid."""
 
 from torch import Tensor
-from torch.nn import functional
 
 
-def kl_divergences(log_probs: Tensor, teacher_log_probs: Tensor) -> Tensor:
-    """KL(teacher || member) of each distribution (All-in-one, Eq. 4).
+def squared_distances(frames: Tensor, teacher_frames: Tensor) -> Tensor:
+    """The mean over dimensions of the squared difference of each frame, in float32.
 
     Args:
-        log_probs: of the member, ``(batch, positions, vocab)``.
-        teacher_log_probs: of the largest member, the same shape; no gradient flows into them.
+        frames: of the member, ``(batch, time, dim)``.
+        teacher_frames: of the largest member, the same shape; no gradient flows into them.
 
     Returns:
-        ``(batch, positions)``.
+        ``(batch, time)``.
     """
-    return functional.kl_div(log_probs, teacher_log_probs.detach(), reduction="none", log_target=True).sum(-1)
+    return (frames.float() - teacher_frames.detach().float()).square().mean(-1)
 
 
 def valid_means(values: Tensor, lengths: Tensor, padding: Tensor) -> Tensor:

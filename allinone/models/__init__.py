@@ -1,5 +1,6 @@
 """Models: encoder families and attention decoders, their named layouts, and the tensors they are made of."""
 
+from allinone.models.adaptive_dropout import AdaptiveDropout
 from allinone.models.builders import (
     conformer_small,
     conformer_switchboard,
@@ -15,6 +16,7 @@ from allinone.models.inventory import Layout, encoder_cost, full_precision_bytes
 from allinone.models.wav2vec2 import Wav2Vec2Layout, wav2vec2_base
 
 __all__ = [
+    "AdaptiveDropout",
     "ConformerLayer",
     "ConformerLayout",
     "DecoderLayout",

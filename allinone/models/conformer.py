@@ -62,10 +62,10 @@ class ConformerLayer(nn.Module):
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """``(batch, time, dim)`` to the same."""
-        x = x + 0.5 * self.feed_forward_1(self.feed_forward_1_norm(x))
+        x = x + 0.5 * self.feed_forward_1(self.feed_forward_1_norm(x), context.dropout)
         x = x + self.attention(self.attention_norm(x), context)
-        x = x + self.convolution(self.convolution_norm(x), context.padding)
-        x = x + 0.5 * self.feed_forward_2(self.feed_forward_2_norm(x))
+        x = x + self.convolution(self.convolution_norm(x), context.padding, context.dropout)
+        x = x + 0.5 * self.feed_forward_2(self.feed_forward_2_norm(x), context.dropout)
         return self.final_norm(x)
 
     def context(self, x: Tensor, lengths: Tensor) -> Context:

@@ -64,11 +64,14 @@ class DecoderLayer(nn.Module):
         self.cross_attention_norm = nn.LayerNorm(dim)
         self.feed_forward_norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, encoded: Tensor, valid: Tensor) -> Tensor:
-        """All labels at once: ``(batch, labels, dim)`` to the same; ``valid`` as in :class:`LabelAttention`."""
+    def forward(self, x: Tensor, encoded: Tensor, valid: Tensor, dropout: float | Tensor = 1.0) -> Tensor:
+        """All labels at once: ``(batch, labels, dim)`` to the same.
+
+        ``valid`` and ``dropout`` are as in :class:`LabelAttention`.
+        """
         normed = self.attention_norm(x)
-        x = x + self.attention(normed, self.attention.keys_values(normed), causal=True)
-        return self._attend(x, self.cross_attention.keys_values(encoded), valid)
+        x = x + self.attention(normed, self.attention.keys_values(normed), causal=True, dropout=dropout)
+        return self._attend(x, self.cross_attention.keys_values(encoded), valid, dropout)
 
     def step(self, x: Tensor, memory: KeysValues, valid: Tensor, past: KeysValues | None) -> tuple[Tensor, KeysValues]:
         """The newest label of each hypothesis: ``(batch, hypotheses, dim)`` to the same.
@@ -79,9 +82,9 @@ class DecoderLayer(nn.Module):
         present = self.attention.keys_values(newest).after(past)
         return self._attend(x + self.attention(newest, present).view_as(x), memory, valid), present
 
-    def _attend(self, x: Tensor, memory: KeysValues, valid: Tensor) -> Tensor:
-        x = x + self.cross_attention(self.cross_attention_norm(x), memory, valid)
-        return x + self.feed_forward(self.feed_forward_norm(x))
+    def _attend(self, x: Tensor, memory: KeysValues, valid: Tensor, dropout: float | Tensor = 1.0) -> Tensor:
+        x = x + self.cross_attention(self.cross_attention_norm(x), memory, valid, dropout=dropout)
+        return x + self.feed_forward(self.feed_forward_norm(x), dropout)
 
 
 class DecoderOutput(nn.Module):

@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from allinone.layers.dropout import as_tensors
 from allinone.layers.elastic import Elastic
 from allinone.models.decoder import DecoderLayer, DecoderLayout, TransformerDecoder, after_boundary, valid_frames
 from allinone.quantization import Quantised, Quantizer
@@ -42,12 +43,23 @@ class ElasticDecoder(nn.Module):
         )
         self.output = Elastic(decoder.output, {}, quantizer, bits)
 
-    def forward(self, encoded: Tensor, lengths: Tensor, labels: Tensor, layers: Sequence[LayerConfig]) -> Tensor:
-        """As :meth:`TransformerDecoder.forward`, by the member of these layers."""
+    def forward(
+        self,
+        encoded: Tensor,
+        lengths: Tensor,
+        labels: Tensor,
+        layers: Sequence[LayerConfig],
+        dropout: Sequence[float] | None = None,
+    ) -> Tensor:
+        """As :meth:`TransformerDecoder.forward`, by the member of these layers.
+
+        ``dropout`` has for each layer the factor of its dropout probability; None leaves them all as they are.
+        """
         valid = valid_frames(lengths, encoded.shape[1])
         x = self.embedding(layers[0], after_boundary(labels))
-        for layer, config in zip(self.layers, layers, strict=False):  # the first of the largest
-            x = layer(config, x, encoded, valid)
+        factors = [1.0] * len(layers) if dropout is None else as_tensors(dropout, encoded.device)
+        for layer, config, factor in zip(self.layers, layers, factors, strict=False):  # the first of the largest
+            x = layer(config, x, encoded, valid, factor)
         return self.output(layers[0], x)
 
     def weights(self, layers: Sequence[LayerConfig]) -> dict[str, Tensor | Quantised]:

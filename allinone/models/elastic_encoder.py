@@ -1,6 +1,6 @@
 """The supernet: one encoder whose sub-networks share all weights."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Self, cast
 
@@ -9,6 +9,7 @@ import torch._dynamo
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from allinone.layers.dropout import as_tensors
 from allinone.layers.elastic import NO_BUFFERS, Elastic
 from allinone.models.encoder import Encoder, EncoderLayer
 from allinone.quantization import Quantised, Quantizer
@@ -76,13 +77,25 @@ class ElasticEncoder(nn.Module):
         """The layers: ``(batch, encoder time, dim)`` to the same."""
         return self.layer_outputs(x, lengths, subnet)[-1]
 
-    def layer_outputs(self, x: Tensor, lengths: Tensor, subnet: SubnetConfig) -> list[Tensor]:
-        """What each layer of a member gives: the shallower members' outputs, too."""
+    def layer_outputs(
+        self, x: Tensor, lengths: Tensor, subnet: SubnetConfig, dropout: Sequence[float] | None = None
+    ) -> list[Tensor]:
+        """What each layer of a member gives: the shallower members' outputs, too.
+
+        Args:
+            x: ``(batch, encoder time, dim)``.
+            lengths: valid frames, ``(batch,)``.
+            subnet: the member.
+            dropout: for each of its layers, the factor of its dropout probability; None leaves them all as they are.
+        """
         first = cast(Elastic, self.layers[0]).module
-        context = cast(EncoderLayer, first).context(x, lengths)
+        shared = cast(EncoderLayer, first).context(x, lengths)
+        factors = [1.0] * subnet.depth if dropout is None else as_tensors(dropout, x.device)
+        contexts = [shared._replace(dropout=factor) for factor in factors]
         buffers = [NO_BUFFERS] * subnet.depth if self.training else self._statistics(subnet)
+        first_layers = zip(self.layers, subnet.layers, contexts, buffers, strict=False)  # of the largest
         outputs = []
-        for layer, config, own in zip(self.layers, subnet.layers, buffers, strict=False):  # the first of the largest
+        for layer, config, context, own in first_layers:
             if self.recompute and torch.is_grad_enabled():
                 x = cast(Tensor, checkpoint(layer, config, x, context, buffers=own, use_reentrant=False))
             else:

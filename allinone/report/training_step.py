@@ -7,7 +7,7 @@ import torch
 
 from allinone.data import Batch
 from allinone.layers import LogMelSettings, SpecAugment
-from allinone.models import DecoderLayout, Layout
+from allinone.models import AdaptiveDropout, DecoderLayout, Layout
 from allinone.quantization import Quantizer
 from allinone.subnet import Sampler
 from allinone.tasks.speech import SpeechTask
@@ -27,6 +27,7 @@ class TrainingStep:
         quantizer: how weights are rounded.
         features: how features are computed.
         augment: masks them; None leaves it out.
+        adaptive_dropout: how much less dropout smaller members get; None gives all the same.
         sampler: the members, and which of them a step trains.
         objective: weights of their losses.
         optimizer: settings of the optimiser.
@@ -41,6 +42,7 @@ class TrainingStep:
     quantizer: Quantizer
     features: LogMelSettings
     augment: SpecAugment | None
+    adaptive_dropout: AdaptiveDropout | None
     sampler: Sampler
     objective: Objective
     optimizer: AdamW
@@ -58,6 +60,7 @@ class TrainingStep:
             features=self.features,
             attention=self.attention,
             augment=self.augment,
+            adaptive_dropout=self.adaptive_dropout,
         )
 
     def build(self, task: SpeechTask) -> Callable[[Batch, int], None]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from allinone.decoding import Heard
 from allinone.layers import LogMel, LogMelSettings, SpecAugment
 from allinone.layers.elastic import Elastic
-from allinone.models import DecoderLayout, Encoder, Layout, encoder_cost, tensor_cost
+from allinone.models import AdaptiveDropout, DecoderLayout, Encoder, Layout, encoder_cost, tensor_cost
 from allinone.models.elastic_decoder import ElasticDecoder
 from allinone.models.elastic_encoder import ElasticEncoder
 from allinone.models.inventory import FEATURE_FRAMES
@@ -49,6 +49,8 @@ class SpeechTask(nn.Module):
         features: how features are computed.
         attention: sizes of an attention decoder over the encoder; None leaves it out.
         augment: masks features in training; None leaves it out.
+        adaptive_dropout: how much less dropout the layers of smaller members get in training, those of encoder and
+            decoder; front end and embedding have one size in all members. None gives all members the same.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class SpeechTask(nn.Module):
         features: LogMelSettings,
         attention: DecoderLayout | None = None,
         augment: SpecAugment | None = None,
+        adaptive_dropout: AdaptiveDropout | None = None,
     ) -> None:
         super().__init__()
         refuse_misfit(layout, space, attention)
@@ -71,7 +74,7 @@ class SpeechTask(nn.Module):
         self.layout, self.space, self.tokenizer, self.quantizer = layout, space, tokenizer, quantizer
         self.attention = attention
         self.features = LogMel(features)
-        self.augment = augment
+        self.augment, self.adaptive_dropout = augment, adaptive_dropout
         encoder = cast(Encoder, layout.build(space.largest))
         self.encoder = ElasticEncoder(encoder, quantizer, space.bits, layout.front_end_bits)
         self.head = nn.Linear(layout.dim, tokenizer.vocab_size)
@@ -129,14 +132,15 @@ class SpeechTask(nn.Module):
             depths: after how many layers, besides the last, the CTC output is asked for.
         """
         x, lengths = self._embedded(shared, subnet)
-        after = self.encoder.layer_outputs(x, lengths, subnet)
+        dropout = self._dropout(subnet.layers, self.space.largest.layers)
+        after = self.encoder.layer_outputs(x, lengths, subnet, dropout)
         encoded = after[-1]
         return Output(
             log_probs=self._labels(encoded),
             lengths=lengths,
             encoded=encoded,
             shallower=tuple(self._labels(after[depth - 1]) for depth in depths),
-            spelt=self.decoder and self.decoder(encoded, lengths, labels, self.decoder_layers(subnet)),
+            spelt=self._spelt(encoded, lengths, subnet, labels),
             spelt_lengths=label_lengths + 1,
         )
 
@@ -144,6 +148,16 @@ class SpeechTask(nn.Module):
         if self.encoder.shares_front_end:
             return shared.x, shared.lengths
         return self.encoder.embed(shared.x, shared.lengths, subnet)
+
+    def _spelt(self, encoded: Tensor, lengths: Tensor, subnet: SubnetConfig, labels: Tensor) -> Tensor | None:
+        if self.decoder is None:
+            return None
+        layers = self.decoder_layers(subnet)
+        dropout = self._dropout(layers, self.decoder_layers(self.space.largest))
+        return self.decoder(encoded, lengths, labels, layers, dropout)
+
+    def _dropout(self, layers: Sequence[LayerConfig], largest: Sequence[LayerConfig]) -> tuple[float, ...] | None:
+        return self.adaptive_dropout and self.adaptive_dropout.factors(layers, largest)
 
     def _labels(self, encoded: Tensor) -> Tensor:
         return self.head(encoded).log_softmax(-1, torch.float32)

@@ -1,11 +1,11 @@
 """The training objective of All-in-one (section 2.3): what each member's losses are, and how much they weigh."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from allinone.layers import padding_mask
-from allinone.losses import attention_losses, ctc_losses, kl_divergences, valid_means
+from allinone.losses import Divergence, Kl, attention_losses, ctc_losses, squared_distances, valid_means
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.output import Output
 
@@ -31,7 +31,9 @@ class Weights:
 class Objective:
     """Eq. 4: L_max + sum_i lambda1_i * L_i + lambda2_i * KL(stop_gradient(p_max) || p_i). Eq. 2 is lambda2 = 0.
 
-    With an attention decoder a loss is (1 - ctc_weight) * attention + ctc_weight * CTC, and so is a divergence.
+    With an attention decoder a loss is (1 - ctc_weight) * attention + ctc_weight * CTC, and so is a divergence. The
+    distance of the hidden frames is added to the divergence, so that lambda2 says for both how much a member listens to
+    its teacher, and lambda2 = 0 still means that there is none.
 
     Args:
         depth: weights of members with fewer layers than the largest, in the encoder or in the decoder.
@@ -41,6 +43,9 @@ class Objective:
         intermediate: weight of the CTC loss after fewer layers (intermediate CTC, Lee & Watanabe 2021), averaged over
             the depths; every member trains the shallower ones of its kind along, in the same pass. 0 leaves it out.
         intermediate_depths: after how many layers; None means the depths of the space.
+        divergence: of a member's outputs from the teacher's, in place of the equation's.
+        hidden: weight, beside the divergence, of the mean squared difference of the encoder's last frames from the
+            teacher's, both of which are normalised. 0 leaves it out.
     """
 
     depth: Weights = Weights(0.8, 0.2)
@@ -49,14 +54,18 @@ class Objective:
     label_smoothing: float = 0.1
     intermediate: float = 0.0
     intermediate_depths: tuple[int, ...] | None = None
+    divergence: Divergence = field(default_factory=Kl)
+    hidden: float = 0.0
 
     def __post_init__(self) -> None:
         if self.intermediate_depths is not None:
             object.__setattr__(self, "intermediate_depths", tuple(self.intermediate_depths))
-        if not (0 <= self.ctc_weight <= 1 and 0 <= self.label_smoothing < 1 and self.intermediate >= 0):
+        shares_are_sound = 0 <= self.ctc_weight <= 1 and 0 <= self.label_smoothing < 1
+        if not (shares_are_sound and self.intermediate >= 0 and self.hidden >= 0):
             raise ValueError(
-                "An objective requires ctc_weight from 0 to 1, label_smoothing from 0 to below 1 and intermediate of 0 "
-                f"or more; found {self.ctc_weight}, {self.label_smoothing} and {self.intermediate}. Correct them."
+                "An objective requires ctc_weight from 0 to 1, label_smoothing from 0 to below 1, and intermediate and "
+                f"hidden of 0 or more; found {self.ctc_weight}, {self.label_smoothing}, {self.intermediate} and "
+                f"{self.hidden}. Correct them."
             )
 
     def weights(self, member: SubnetConfig, largest: SubnetConfig) -> Weights:
@@ -92,12 +101,15 @@ class Objective:
 
     def divergences(self, output: Output, teacher: Output) -> Tensor:
         """How far each utterance's outputs are from the teacher's, ``(batch,)``; averaged over frames and labels."""
-        divergences = _divergences(output.log_probs, teacher.log_probs, output.lengths)
-        if output.spelt is None or teacher.spelt is None:
-            return divergences
-        attention = _divergences(output.spelt, teacher.spelt, output.spelt_lengths)
-        return (1 - self.ctc_weight) * attention + self.ctc_weight * divergences
+        divergences = _means(self.divergence(output.log_probs, teacher.log_probs), output.lengths)
+        if output.spelt is not None and teacher.spelt is not None:
+            attention = _means(self.divergence(output.spelt, teacher.spelt), output.spelt_lengths)
+            divergences = (1 - self.ctc_weight) * attention + self.ctc_weight * divergences
+        if self.hidden:
+            hidden = _means(squared_distances(output.encoded, teacher.encoded), output.lengths)
+            divergences = divergences + self.hidden * hidden
+        return divergences
 
 
-def _divergences(log_probs: Tensor, teacher: Tensor, lengths: Tensor) -> Tensor:
-    return valid_means(kl_divergences(log_probs, teacher), lengths, padding_mask(lengths, log_probs.shape[1]))
+def _means(values: Tensor, lengths: Tensor) -> Tensor:
+    return valid_means(values, lengths, padding_mask(lengths, values.shape[1]))

@@ -16,7 +16,7 @@ from allinone.cli.main import TAKES_FILES, VERBS, split_verb
 from allinone.data import SpeechDataModule
 from allinone.decoding import Beam, Greedy, Joint, NgramBeam, Rescoring
 from allinone.layers import LogMelSettings, SpecAugment
-from allinone.models import ConformerLayout, DecoderLayout, Wav2Vec2Layout
+from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout, Wav2Vec2Layout
 from allinone.quantization import AbsMax, Lsq
 from allinone.subnet import SandwichSampler, SearchSpace, WarmUp
 from allinone.text import Tokenizer
@@ -30,6 +30,7 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 ARGUMENTS = {"model", "checkpoint", "subnet", "audio", "output", "resume", "references", "split", "format", "files"}
 ARGUMENTS |= {"reference", "hypotheses", "names"}
 KINDS: dict[str, Any] = {
+    "adaptive_dropout": (AdaptiveDropout, type(None)),
     "attention": (DecoderLayout, type(None)),
     "augment": (SpecAugment, type(None)),
     "data": SpeechDataModule,

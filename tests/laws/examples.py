@@ -6,7 +6,7 @@ import torch
 
 from allinone.data.batch import Batch, collate
 from allinone.layers import LogMelSettings, SpecAugment
-from allinone.models import ConformerLayout, DecoderLayout
+from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout
 from allinone.quantization import Lsq, PerChannel, Quantised, Quantizer
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.output import Output
@@ -43,6 +43,7 @@ def make_task(
     layerwise: bool = False,
     augment: SpecAugment | None = None,
     attention: DecoderLayout | None = None,
+    adaptive_dropout: AdaptiveDropout | None = None,
     seed: int = 0,
     **changes: Any,
 ) -> SpeechTask:
@@ -57,6 +58,7 @@ def make_task(
         features=LogMelSettings(),
         attention=attention,
         augment=augment,
+        adaptive_dropout=adaptive_dropout,
     )
 
 

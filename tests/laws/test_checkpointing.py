@@ -6,13 +6,16 @@ import pytest
 import torch
 
 from allinone.layers.elastic import Elastic
+from allinone.models import AdaptiveDropout
 from allinone.subnet import SubnetConfig
 from tests.laws.examples import PLAIN, learn, make_batch, make_task, mixed_member
 
 
+@pytest.mark.parametrize("rule", [None, AdaptiveDropout()], ids=["dropout", "adaptive dropout"])
 @pytest.mark.parametrize(("positions", "norm"), [("relative", "layer"), ("rotary", "layer"), ("rotary", "batch")])
-def test_gradients_do_not_depend_on_activation_checkpointing(positions, norm, monkeypatch):
-    task = make_task(layerwise=True, positions=positions, dropout=0.1, convolution_norm=norm).train()
+def test_gradients_do_not_depend_on_activation_checkpointing(positions, norm, rule, monkeypatch):
+    kind = {"positions": positions, "convolution_norm": norm, "dropout": 0.1, "adaptive_dropout": rule}
+    task = make_task(layerwise=True, **kind).train()
     batch = make_batch()
     members = [mixed_member(), SubnetConfig.parse("2-12-2bit")]
     ran = []

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
 
+from allinone.layers.dropout import Dropout, as_tensors, on_device
 from allinone.layers.elastic import Elastic
+from allinone.models import AdaptiveDropout
 from allinone.subnet import LayerConfig
 from tests.laws.examples import ALL_BITS, PLAIN, calibrate, learn, make_batch, make_task
 
@@ -37,18 +39,51 @@ def test_a_layer_compiled_over_the_whole_grid_stays_under_a_graph_for_each_preci
     assert 1 < counter.frame_count <= 12
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
+@pytest.mark.parametrize("on_cpu", [True, False], ids=["as on a CPU", "as on other devices"])
+def test_factors_of_dropout_add_no_graphs(on_cpu, monkeypatch):
+    """As many as with one factor for all; on a CPU each draw ends a graph, elsewhere as many as without dropout."""
+    if not on_cpu:
+        monkeypatch.setattr(
+            Dropout, "forward", lambda self, x, factor: x if self.p == 0 else on_device(x, self.p * factor)
+        )
+    x, lengths = torch.randn(2, 20, 16), torch.tensor([20, 13])
+    configs = [LayerConfig(width, bits) for bits in (4, 8) for width in WIDTHS]
+
+    def graphs(p: float, factors: list[float]) -> int:
+        torch.compiler.reset()
+        layer = cast(Elastic, make_task(bits=(4, 8), dropout=p).train().encoder.layers[0])
+        shared = layer.module.context(x, lengths)  # pyright: ignore[reportCallIssue]
+        counter = CompileCounter()
+        compiled = torch.compile(layer, backend=counter)
+        for config, factor in zip(configs, as_tensors(factors, x.device), strict=True):
+            context = shared._replace(dropout=factor)
+            torch.manual_seed(0)
+            found = compiled(config, x, context)
+            torch.manual_seed(0)
+            torch.testing.assert_close(found, layer(config, x, context))
+        return counter.frame_count
+
+    with torch.no_grad():
+        count = graphs(0.4, torch.linspace(1, 0.1, len(configs)).tolist())
+        assert count == graphs(0.4, [1.0] * len(configs))
+        assert on_cpu or count == graphs(0.0, [1.0] * len(configs))
+    torch.compiler.reset()
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # dynamo looks
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
-@pytest.mark.parametrize("norm", ["layer", "batch"])
+@pytest.mark.parametrize(("norm", "rule"), [("layer", None), ("batch", None), ("layer", AdaptiveDropout())], ids=str)
 @torch._dynamo.config.patch(recompile_limit=8)
-def test_compiled_layers_train_as_the_others_do(norm):
+def test_compiled_layers_train_as_the_others_do(norm, rule):
     """In place, under the same names, with dropout's draws and all gradients; recomputed ones too."""
     torch.compiler.reset()
     batch = make_batch()
 
     def gradients(compiled: bool, recompute: bool) -> list[torch.Tensor]:
-        task = make_task(bits=(4, 8), convolution_norm=norm).train()
+        task = make_task(bits=(4, 8), convolution_norm=norm, dropout=0.1, adaptive_dropout=rule).train()
         names = list(task.state_dict())
+        torch.manual_seed(1)
         if compiled:
             task.encoder.compile_layers(backend="aot_eager")
         task.encoder.recompute = recompute

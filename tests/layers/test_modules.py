@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from allinone.layers import ConvolutionModule, FeedForward, RelativeSelfAttention, RotarySelfAttention
-from allinone.layers.dropout import Dropout
+from allinone.layers.dropout import Dropout, as_tensors, on_device
 from allinone.layers.elastic import Elastic
 from allinone.quantization import Lsq
 from allinone.subnet import LayerConfig
@@ -46,6 +46,28 @@ def test_dropout_leaves_evaluation_alone_and_passes_the_gradient_of_what_it_keep
     dropped.sum().backward()
     assert x.grad is not None
     torch.testing.assert_close(x.grad * x, dropped)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.15, 1 / 3, 0.5, 0.9])
+@pytest.mark.parametrize("factor", [1.0, 0.5, 0.0])
+def test_a_factor_is_one_of_the_probability_as_a_number_and_as_a_tensor(p, factor):
+    """The draws are those of that probability, bit for bit, with a factor of 1, too."""
+    x, (tensor,) = torch.randn(50, 7), as_tensors([factor], torch.device("cpu"))
+    torch.manual_seed(0)
+    expected = Dropout(p * factor)(x)
+    for given in (factor, tensor):
+        torch.manual_seed(0)
+        assert torch.equal(Dropout(p)(x, given), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_other_devices_do_with_a_tensor_is_dropout(dtype):
+    torch.manual_seed(0)
+    x = torch.ones(1001, 301, dtype=dtype)
+    dropped = on_device(x, 0.4 * as_tensors([0.5], x.device)[0])
+    assert dropped.dtype == dtype
+    assert (dropped == 0).float().mean() == pytest.approx(0.2, abs=0.005)
+    assert dropped.float().mean() == pytest.approx(1.0, abs=0.01)
 
 
 def test_an_impossible_dropout_is_refused():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from allinone.losses import AlphaDivergence
 from allinone.subnet import FixedSampler, SubnetConfig
 from allinone.training import Objective, Weights
 from allinone.training.one_pass import Draw, Part, assign, one_pass, touch_all
@@ -14,6 +15,7 @@ OBJECTIVES = [
     Objective(intermediate=0.3),
     Objective(Weights(0.8, 0.0), Weights(1.0, 0.0)),
     Objective(Weights(1, 0.005), Weights(1, 0.1)),
+    Objective(divergence=AlphaDivergence(), hidden=0.5),
 ]
 
 
