@@ -1,18 +1,20 @@
 """What a GPU must do as the processor does. `pytest -m gpu` runs these checks alone."""
 
+import copy
 import csv
 import math
 
 import pytest
 import torch
 
-from allinone.decoding import Greedy
+from allinone.decoding import Greedy, Heard, Joint, Rescoring
 from allinone.layers.dropout import Dropout, as_tensors
 from allinone.subnet import SubnetConfig
 from allinone.tasks.evaluation import evaluate
 from allinone.training import Objective
 from allinone.training.one_pass import Draw, assign, one_pass, touch_all
 from tests.cli.conftest import TRAIN, call, corpus, here  # noqa: F401 - fixtures
+from tests.decoding.examples import random_heard
 from tests.laws.examples import make_batch, make_task
 
 pytestmark = [
@@ -78,6 +80,16 @@ def test_hypotheses_are_those_of_the_processor():
     on_gpu, _ = evaluate(task, [batch], members, decode=decode, device="cuda")
     on_cpu, _ = evaluate(task.cpu(), [batch], members, decode=decode)
     assert [found.texts for found in on_gpu] == [expected.texts for expected in on_cpu]
+
+
+@pytest.mark.parametrize("decoder", [Joint, Rescoring])
+def test_searches_find_what_they_find_on_the_processor(decoder):
+    settings, heard = decoder(beam_size=6, ctc_weight=0.3, nbest=3), random_heard(0, [40, 25, 0, 11], vocab=9)
+    speller = copy.deepcopy(heard.speller).cuda()  # pyright: ignore
+    there = Heard(heard.log_probs.cuda(), heard.lengths.cuda(), heard.encoded.cuda(), speller)
+    for found, expected in zip(settings.search(there), settings.search(heard), strict=True):
+        assert [text.labels for text in found] == [text.labels for text in expected]
+        assert [text.total for text in found] == pytest.approx([text.total for text in expected], abs=1e-3)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])

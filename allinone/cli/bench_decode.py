@@ -18,10 +18,10 @@ COLUMNS = (
     Column("part", "part"),
     Column("process\nseconds", "process_seconds", "{:.2f}"),
     Column("process\nx real time", "process_speed", "{:.1f}"),
-    Column("process, encoder\nx real time", "process_whole", "{:.1f}"),
+    Column("process\nwith encoder", "process_whole", "{:.1f}"),
     Column("wall\nseconds", "wall_seconds", "{:.2f}"),
     Column("wall\nx real time", "wall_speed", "{:.1f}"),
-    Column("wall, encoder\nx real time", "wall_whole", "{:.1f}"),
+    Column("wall\nwith encoder", "wall_whole", "{:.1f}"),
 )
 
 

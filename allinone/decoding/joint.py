@@ -64,7 +64,7 @@ class Joint:
         frames = torch.arange(heard.log_probs.shape[1], device=heard.lengths.device) < heard.lengths[:, None]
         if heard.log_probs.isnan().any(-1)[frames].any():
             raise diverged()
-        found: list[list[Found]] = [[] for _ in heard.lengths]
+        found: list[list[Found]] = [[] for _ in range(len(heard.lengths))]
         spoken = heard.lengths.nonzero()[:, 0]
         if len(spoken):
             best = self._search(heard.keep(spoken))

@@ -18,7 +18,7 @@ class Rescoring:
     """The best of a few texts, ranked as :class:`Joint` ranks all.
 
     They are the best by the CTC output alone (:class:`Joint` at a weight of 1), and the attention decoder scores them
-    whole: faster than a joint search, and no better than its texts.
+    whole: cheaper than a joint search, and no better than what they propose.
 
     Args:
         beam_size: texts that are ranked, and the beam that finds them.

@@ -66,7 +66,7 @@ def search(
     Raises:
         ValueError: if a source says NaN.
     """
-    found: list[list[Found]] = [[] for _ in limits.most]
+    found: list[list[Found]] = [[] for _ in range(len(limits.most))]
     utterances = list(range(len(found)))
     texts = limits.most.new_zeros(len(found), 1, 0)
     alive = limits.most.new_ones(len(found), 1, dtype=torch.bool)

@@ -65,6 +65,7 @@ class TrainingRun:
             "devices": trainer["devices"],
             "seed": self.config["seed"],
             "start": self.config["init"],
+            "attention decoder": self.config.get("attention"),
         }
 
 

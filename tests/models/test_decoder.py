@@ -93,6 +93,21 @@ def test_selected_hypotheses_go_on_from_their_parents():
 
 
 @torch.no_grad()
+def test_some_utterances_go_on_without_the_others():
+    decoder, (encoded, lengths, _) = make_decoder(), make_input()
+    state = decoder.start(encoded, lengths)
+    alone = state.keep(torch.tensor([1]))  # before any label
+    state = state.select(torch.zeros(2, 2, dtype=torch.long))
+    for labels in ([[0, 0], [0, 0]], [[1, 2], [3, 4]]):
+        _, state = decoder.step(torch.tensor(labels), state)
+    for labels in ([[0]], [[4]]):
+        _, alone = decoder.step(torch.tensor(labels), alone)
+    said, _ = decoder.step(torch.tensor([[5, 6]]), state.keep(torch.tensor([1])))
+    expected, _ = decoder.step(torch.tensor([[6]]), alone)
+    torch.testing.assert_close(said[:, 1:], expected, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
 def test_what_is_said_depends_on_nothing_behind_the_end_and_on_no_later_label():
     decoder, (encoded, lengths, labels) = make_decoder(), make_input()
     said = decoder(encoded, lengths, labels)
