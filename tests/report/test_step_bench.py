@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from allinone.layers import LogMelSettings
-from allinone.models import conformer_tiny
+from allinone.models import conformer_tiny, decoder_tiny
 from allinone.quantization import Lsq
 from allinone.report.memory import peak_memory
 from allinone.report.step_bench import StepBench
@@ -23,7 +23,7 @@ def make_bench(**changes) -> StepBench:
         quantizer=Lsq(),
         features=LogMelSettings(),
         objective=Objective(),
-        **{"seconds": 0.5, **changes},
+        **{"attention": None, "seconds": 0.5, **changes},
     )
 
 
@@ -41,9 +41,10 @@ def test_every_kind_of_step_is_timed_in_every_round_beside_the_plain_one():
     assert all(cost.to_dict()["wall_seconds"] > 0 for cost in costs)
 
 
-def test_the_plain_step_has_the_largest_members_gradients():
+@pytest.mark.parametrize("attention", [None, decoder_tiny()], ids=["ctc", "hybrid"])
+def test_the_plain_step_has_the_largest_members_gradients(attention):
     """At full precision the elastic network computes what the ordinary one does."""
-    bench = make_bench()
+    bench = make_bench(attention=attention)
     plain, network = bench.step(Kind(PLAIN))
     elastic, task = bench.step(next(kind for kind in bench.kinds() if kind.case == "3-64-32bit alone"))
     assert isinstance(task, SpeechTask)
