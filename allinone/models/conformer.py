@@ -93,7 +93,8 @@ class ConformerLayout:
             statistics are each member's own.
     """
 
-    has_head: ClassVar[bool] = False
+    counts_head: ClassVar[bool] = False
+    ten_seconds: ClassVar[int] = FEATURE_FRAMES
 
     num_layers: int
     dim: int

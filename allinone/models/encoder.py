@@ -24,12 +24,21 @@ class Encoder(nn.Module):
     Args:
         front_end: from features ``(batch, time, bands)`` and lengths to ``(batch, time, dim)`` and lengths.
         layers: modules that are :class:`EncoderLayer` too.
+        distances: what all layers share as the context's positions, of a number of frames; None leaves that to them.
+        final: the norm behind the last layer; None leaves it out.
     """
 
-    def __init__(self, front_end: nn.Module, layers: Iterable[nn.Module]) -> None:
+    def __init__(
+        self,
+        front_end: nn.Module,
+        layers: Iterable[nn.Module],
+        distances: nn.Module | None = None,
+        final: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.front_end = front_end
         self.layers = nn.ModuleList(layers)
+        self.distances, self.final = distances, final
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Encodes.
@@ -43,6 +52,8 @@ class Encoder(nn.Module):
         """
         x, lengths = self.front_end(features, lengths)
         context = cast(EncoderLayer, self.layers[0]).context(x, lengths)
+        if self.distances is not None:
+            context = context._replace(positions=self.distances(x.shape[1]))
         for layer in self.layers:
             x = layer(x, context)
-        return x, lengths
+        return x if self.final is None else self.final(x), lengths
