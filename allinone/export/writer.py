@@ -17,7 +17,6 @@ from allinone.export.folder import complete_folder
 from allinone.export.manifest import Manifest, file_entry, is_exported_member
 from allinone.export.tensors import encode, payload
 from allinone.export.verify import verify_outputs, verify_size
-from allinone.models import full_precision_bytes
 from allinone.subnet import SubnetConfig
 from allinone.tasks import describe
 
@@ -71,7 +70,7 @@ def write_artefact(
             bytes=round(cost.bytes),
             bytes_stored=cost.bytes_stored,
             macs=round(cost.macs),
-            ratio=full_precision_bytes(task.layout) / cost.bytes,
+            ratio=task.full_bytes / cost.bytes,
             network={
                 "layout": describe(task.layout),
                 "attention": describe(task.attention),

@@ -1,7 +1,7 @@
 """Features, inside the network, so that an exported member takes audio: log-mel energies, Whisper's, or the samples."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 import torchaudio
@@ -12,6 +12,7 @@ from allinone.layers.lengths import padding_mask
 _TYPICAL_DEVIATION = 3.0  # of natural logarithms of band energies in speech
 
 
+@runtime_checkable
 class FeatureSettings(Protocol):
     """How features are computed: a frozen value."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from allinone.decoding import Heard
-from allinone.layers import LogMelSettings
+from allinone.layers import FeatureSettings
 from allinone.models import DecoderLayout, Layout
 from allinone.quantization import Quantizer
 from allinone.report.interleaved import Timing, interleaved, median_ratio
@@ -76,7 +76,7 @@ class StepBench:
     space: SearchSpace
     tokenizer: Tokenizer
     quantizer: Quantizer
-    features: LogMelSettings
+    features: FeatureSettings
     objective: Objective
     utterances: int = 4
     seconds: float = 10.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from allinone.data import Batch
-from allinone.layers import LogMelSettings, SpecAugment
+from allinone.layers import FeatureSettings, SpecAugment
 from allinone.models import AdaptiveDropout, DecoderLayout, Layout
 from allinone.quantization import Quantizer
 from allinone.subnet import Sampler
@@ -40,7 +40,7 @@ class TrainingStep:
     attention: DecoderLayout | None
     tokenizer: Tokenizer
     quantizer: Quantizer
-    features: LogMelSettings
+    features: FeatureSettings
     augment: SpecAugment | None
     adaptive_dropout: AdaptiveDropout | None
     sampler: Sampler

@@ -4,8 +4,8 @@ import base64
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from allinone.layers.features import LogMelSettings
-from allinone.models import ConformerLayout, DecoderLayout, Wav2Vec2Layout
+from allinone.layers import LogMelSettings, WaveformSettings, WhisperLogMelSettings
+from allinone.models import ConformerLayout, DecoderLayout, SpectrogramLayout, TransformerLayout, WaveformLayout
 from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
 from allinone.text import CharTokenizer, SentencePieceTokenizer
@@ -24,8 +24,12 @@ _KINDS = {
         PerTensor,
         SearchSpace,
         SentencePieceTokenizer,
+        SpectrogramLayout,
         SubnetConfig,
-        Wav2Vec2Layout,
+        TransformerLayout,
+        WaveformLayout,
+        WaveformSettings,
+        WhisperLogMelSettings,
     )
 }
 

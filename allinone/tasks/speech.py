@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from allinone.decoding import Heard
 from allinone.layers import FeatureSettings, SpecAugment, TimeMasks
 from allinone.layers.elastic import Elastic
-from allinone.models import AdaptiveDropout, DecoderLayout, Encoder, Layout, encoder_cost, tensor_cost
+from allinone.models import (
+    AdaptiveDropout,
+    DecoderLayout,
+    Encoder,
+    Layout,
+    encoder_cost,
+    full_precision_bytes,
+    tensor_cost,
+)
 from allinone.models.elastic_decoder import ElasticDecoder
 from allinone.models.elastic_encoder import ElasticEncoder
 from allinone.models.inventory import head_tensors
@@ -220,6 +228,11 @@ class SpeechTask(nn.Module):
             return encoder | head
         decoder = self.decoder.weights(self.decoder_layers(subnet))
         return encoder | head | {f"decoder.{name}": weight for name, weight in decoder.items()}
+
+    @property
+    def full_bytes(self) -> float:
+        """Bytes of the whole network at full precision, by the papers' rule: the 1 of every ratio."""
+        return full_precision_bytes(self.layout, self.tokenizer.vocab_size)
 
     @property
     def whole_bytes(self) -> int:
