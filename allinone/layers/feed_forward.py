@@ -1,8 +1,11 @@
 """The feed-forward module of a Transformer layer."""
 
+from types import MappingProxyType
+
 from torch import Tensor, nn
 from torch.nn import functional
 
+from allinone.layers.axes import Axis
 from allinone.layers.dropout import Dropout
 
 
@@ -14,6 +17,8 @@ class FeedForward(nn.Module):
         width: hidden units.
         dropout: probability, after the hidden units and after the output.
     """
+
+    axes = MappingProxyType({"up.weight": Axis(0), "up.bias": Axis(0), "down.weight": Axis(1)})
 
     def __init__(self, dim: int, width: int, dropout: float) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from allinone.models.inventory import Inventory
-from allinone.subnet import FULL_PRECISION, Cost, SubnetConfig, TensorSpec
+from allinone.subnet import FULL_PRECISION, Cost, LayerConfig, SubnetConfig, TensorSpec
 
 _CONVOLUTIONS = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))  # (kernel, stride)
 _SAMPLES = 160_000  # of 10 s
@@ -22,6 +22,7 @@ class Wav2Vec2Layout:
         num_layers: Transformer layers of the largest network.
         dim: model dimension.
         ffn_dim: feed-forward width of the largest network.
+        num_heads: attention heads of the largest network; divides ``dim``.
         channels: of the convolutional feature extractor.
         position_kernel: frames under the convolution that gives positions.
         position_groups: its groups.
@@ -33,6 +34,7 @@ class Wav2Vec2Layout:
     num_layers: int
     dim: int
     ffn_dim: int
+    num_heads: int = 12
     channels: int = 512
     position_kernel: int = 128
     position_groups: int = 16
@@ -57,7 +59,7 @@ class Wav2Vec2Layout:
     def products(self, subnet: SubnetConfig) -> Cost:
         """Queries with keys, attention with values."""
         frames = self.frames(_SAMPLES)
-        return Cost(macs=subnet.depth * 2 * frames * frames * self.dim / 10)
+        return Cost(macs=2 * frames * frames * sum(map(self._heads_dim, subnet.layers)) / 10)
 
     def tensors(self, subnet: SubnetConfig) -> Iterator[TensorSpec]:
         """All tensors of a member, head included."""
@@ -80,13 +82,19 @@ class Wav2Vec2Layout:
         yield full.tensor(f"{positions}.bias", (dim,))
         yield from full.norm("encoder.layer_norm", dim)
         for index, layer in enumerate(subnet.layers):
-            yield from self._layer(f"wav2vec2.encoder.layers.{index}", layer.width, layer.bits)
+            yield from self._layer(f"wav2vec2.encoder.layers.{index}", layer)
         yield from Inventory("lm_head", FULL_PRECISION).weight_and_bias("", (self.vocab_size, dim), frames)
 
-    def _layer(self, name: str, width: int, bits: int) -> Iterator[TensorSpec]:
-        dim, frames, layer = self.dim, self.frames(_SAMPLES), Inventory(name, bits)
-        for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            yield from layer.weight_and_bias(f"attention.{projection}", (dim, dim), frames)
+    def _heads_dim(self, config: LayerConfig) -> int:
+        """Dimension of all heads of a layer together."""
+        return self.dim if config.heads is None else config.heads * (self.dim // self.num_heads)
+
+    def _layer(self, name: str, config: LayerConfig) -> Iterator[TensorSpec]:
+        dim, frames, layer = self.dim, self.frames(_SAMPLES), Inventory(name, config.bits)
+        heads_dim, width = self._heads_dim(config), config.width
+        for projection in ("q_proj", "k_proj", "v_proj"):
+            yield from layer.weight_and_bias(f"attention.{projection}", (heads_dim, dim), frames)
+        yield from layer.weight_and_bias("attention.out_proj", (dim, heads_dim), frames)
         rest = (
             *layer.norm("layer_norm", dim),
             *layer.weight_and_bias("feed_forward.intermediate_dense", (width, dim), frames),
