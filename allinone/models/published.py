@@ -1,10 +1,6 @@
-"""Weights under the names that Hugging Face's checkpoints have for them, and back."""
+"""The names that weights have in Hugging Face's checkpoints."""
 
 import re
-from collections.abc import Mapping
-
-import torch
-from torch import Tensor
 
 from allinone.models.transformer import TransformerLayout
 

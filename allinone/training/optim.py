@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.optim import ZeroRedundancyOptimizer
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,8 @@ class AdamW:
             optimizer = torch.optim.AdamW(groups, **settings)
             keep_unused_rows(optimizer, scales)
             return optimizer
+        from torch.distributed.optim import ZeroRedundancyOptimizer  # compiles, with a warning, when it is imported
+
         groups = [group for group in groups if group["params"]]  # an empty one cannot be shared out
         optimizer = ZeroRedundancyOptimizer(groups, torch.optim.AdamW, **settings)  # pyright: ignore[reportArgumentType]
         keep_unused_rows(optimizer.optim, scales)

@@ -22,9 +22,7 @@ def gradients(task: SpeechTask, step: int = 0, members=MEMBERS) -> list[torch.Te
     task.zero_grad()
     batch = make_batch()
     plan = assign(batch, [task.space.largest, *members], in_batch=False, step=0)
-    one_pass(
-        task, batch, plan, Objective(), scale=1.0, backward=torch.Tensor.backward, draw=Draw(0, step, 0)
-    )
+    one_pass(task, batch, plan, Objective(), scale=1.0, backward=torch.Tensor.backward, draw=Draw(0, step, 0))
     return [torch.zeros(()) if weight.grad is None else weight.grad.clone() for weight in task.parameters()]
 
 

@@ -43,6 +43,19 @@ def test_the_weights_of_losses_are_the_papers(member, weights):
 @pytest.mark.parametrize(
     ("member", "weights"),
     [
+        ("12-2048-8bit-h4", Weights(1.0, 0.0)),
+        ("12-2048-8bit-h2", Weights(1.0, 1.0)),
+        ("8-2048-8bit-h2", Weights(0.8, 0.2)),
+    ],
+)
+def test_a_member_with_fewer_heads_weighs_as_one_of_another_width(member, weights):
+    largest = SubnetConfig.parse("12-2048-8bit-h4")
+    assert Objective().weights(SubnetConfig.parse(member), largest) == weights
+
+
+@pytest.mark.parametrize(
+    ("member", "weights"),
+    [
         ("12-2048-8bit_6-1024-8bit", Weights(1.0, 0.0)),
         ("12-2048-8bit_6-512-4bit", Weights(1.0, 1.0)),
         ("12-1024-8bit_3-1024-8bit", Weights(0.8, 0.2)),
