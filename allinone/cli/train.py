@@ -132,6 +132,7 @@ def _task(config: DictConfig, layout: Layout, space: SearchSpace, data: SpeechDa
         attention=instantiate(config.attention),
         augment=instantiate(config.augment),
         adaptive_dropout=instantiate(config.adaptive_dropout),
+        layer_drop=config.layer_drop,
     )
 
 

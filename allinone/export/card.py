@@ -74,10 +74,16 @@ def _member(member: SubnetConfig) -> str:
 
 
 def _layers(layers: tuple[LayerConfig, ...]) -> str:
-    return ", then ".join(
-        f"{count} layer{'s' if count != 1 else ''} of {layer.width} feed-forward units and {layer.bits} bits per weight"
-        for count, layer in runs(layers)
-    )
+    return ", then ".join(f"{_count(number, 'layer')} of {_layer(layer)}" for number, layer in runs(layers))
+
+
+def _layer(layer: LayerConfig) -> str:
+    heads = "" if layer.heads is None else f", {_count(layer.heads, 'attention head')}"
+    return f"{layer.width} feed-forward units{heads} and {layer.bits} bits per weight"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def _outputs(attention: dict[str, Any] | None) -> str:

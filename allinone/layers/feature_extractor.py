@@ -33,10 +33,10 @@ class UtteranceNorm(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """``(batch, channels, time)`` and valid frames ``(batch,)`` to the same shape, in float32."""
         x = x.float()  # sums over thousands of frames are too long for half precision
-        padding = padding_mask(lengths, x.shape[2])[:, None]
+        valid = (~padding_mask(lengths, x.shape[2])).to(x.dtype)[:, None]
         frames = lengths.clamp(min=1)[:, None, None]
-        x = x - x.masked_fill(padding, 0).sum(2, keepdim=True) / frames
-        variance = x.square().masked_fill(padding, 0).sum(2, keepdim=True) / frames
+        x = (x - x @ valid.mT / frames) * valid
+        variance = torch.linalg.vecdot(x, x)[..., None] / frames
         return torch.addcmul(self.bias[:, None], x, self.weight[:, None] * (variance + self.eps).rsqrt())
 
 

@@ -1,10 +1,12 @@
 """The feed-forward module of a Transformer layer."""
 
+from types import MappingProxyType
 from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from allinone.layers.axes import Axis
 from allinone.layers.dropout import Dropout
 
 
@@ -17,6 +19,8 @@ class FeedForward(nn.Module):
         dropout: probability, after the hidden units and after the output.
         activation: of the hidden units: ``silu`` as in the Conformer, ``gelu`` as in most Transformers.
     """
+
+    axes = MappingProxyType({"up.weight": Axis(0), "up.bias": Axis(0), "down.weight": Axis(1)})
 
     def __init__(self, dim: int, width: int, dropout: float, activation: Literal["silu", "gelu"] = "silu") -> None:
         super().__init__()

@@ -75,7 +75,7 @@ def _convolve(x: Tensor, padding: Tensor, weight: Tensor, bias: Tensor | None, g
 class RelativeBias(nn.Module):
     """What each head thinks of a distance between two frames (T5, Raffel et al. 2020; WavLM, Chen et al. 2022, Eq. 7).
 
-    Distances fall into buckets: one for each up to a quarter of their number, then ever wider ones, for both directions.
+    Distances fall into buckets: one for each up to a quarter of their number, then ever wider ones, in both directions.
 
     Args:
         num_heads: attention heads.

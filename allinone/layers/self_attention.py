@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from allinone.layers.attention import Context
-from allinone.layers.axes import Axis
+from allinone.layers.axes import Axis, head_axes, inside
 from allinone.layers.dropout import Dropout
 
 _GATE_UNITS = 8
@@ -30,9 +30,7 @@ class RelativeGate(nn.Module):
         self.linear = nn.Linear(head_dim, _GATE_UNITS)
         self.constant = nn.Parameter(torch.ones(num_heads))
         self.numbers = nn.Parameter(torch.arange(num_heads, dtype=torch.float32), requires_grad=False)
-        self.axes: Mapping[str, Axis] = MappingProxyType(
-            {"constant": Axis(0, "heads"), "numbers": Axis(0, "heads")}
-        )
+        self.axes: Mapping[str, Axis] = MappingProxyType({"constant": Axis(0, "heads"), "numbers": Axis(0, "heads")})
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, time, dim)`` to factors of the bias ``(batch, heads, time, 1)``."""
@@ -64,11 +62,10 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(inner, dim)
         self.gate = RelativeGate(num_heads, head_dim) if gated else None
         self.dropout = Dropout(dropout)
-        self.axes: Mapping[str, Axis] = MappingProxyType(
-            {f"{projection}.{name}": Axis(0, "heads", head_dim) for projection in _INNER for name in ("weight", "bias")}
-            | {"output.weight": Axis(1, "heads", head_dim)}
-            | ({f"gate.{name}": axis for name, axis in self.gate.axes.items()} if self.gate else {})
-        )
+        axes = head_axes(head_dim) | ({} if self.gate is None else inside("gate", self.gate.axes))
+        if not key_bias:
+            del axes["key.bias"]
+        self.axes: Mapping[str, Axis] = MappingProxyType(axes)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """``(batch, time, dim)`` to the same."""
@@ -84,6 +81,3 @@ class SelfAttention(nn.Module):
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-
-
-_INNER = ("query", "key", "value")

@@ -25,7 +25,7 @@ _GRAPHS = 64  # of one layer: torch gives up compiling after that many
 
 
 class ElasticEncoder(nn.Module):
-    """An encoder run as any of its sub-networks: the first layers of it, each narrower and coarser.
+    """An encoder run as any of its sub-networks: the first layers of it, each narrower and coarser, with fewer heads.
 
     Args:
         encoder: at the size of the largest member.
@@ -133,7 +133,10 @@ class ElasticEncoder(nn.Module):
         return layer(config, x, context, buffers=buffers)
 
     def compile_layers(self, backend: str = "inductor") -> None:
-        """Compiles each layer by itself, in place: one graph for each precision and a few, whatever the member."""
+        """Compiles each layer by itself, in place: one graph for each precision and a few, whatever the member.
+
+        Where heads are elastic, up to six for each precision and a few.
+        """
         torch._dynamo.config.recompile_limit = max(_GRAPHS, torch._dynamo.config.recompile_limit)
         for layer in self.layers:
             layer.compile(backend=backend)

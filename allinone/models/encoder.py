@@ -6,12 +6,16 @@ from typing import Protocol, cast
 from torch import Tensor, nn
 
 from allinone.layers.attention import Context
+from allinone.layers.axes import Axis
 
 
 class EncoderLayer(Protocol):
     """What a layer offers besides being a module from ``(batch, time, dim)`` and a context to the same shape."""
 
-    width_axes: Mapping[str, int]
+    @property
+    def axes(self) -> Mapping[str, Axis]:
+        """For each parameter of which a smaller member has only a part, along which dimension."""
+        ...
 
     def context(self, x: Tensor, lengths: Tensor) -> Context:
         """What all layers share for a batch of this shape."""

@@ -79,9 +79,7 @@ class WaveformLayout:
         """All its tensors."""
         size, inputs, frames = self.ten_seconds, 1, self.frames(self.ten_seconds)
         yield part.tensor("masked", (dim,))
-        for index, (channels, kernel, stride) in enumerate(
-            zip(self.channels, self.kernels, self.strides, strict=True)
-        ):
+        for index, (channels, kernel, stride) in enumerate(zip(self.channels, self.kernels, self.strides, strict=True)):
             size, layer = convolved(size, kernel, stride), f"extractor.layers.{index}"
             yield part.tensor(f"{layer}.convolution.weight", (channels, inputs, kernel), size)
             if self.bias:
@@ -93,6 +91,7 @@ class WaveformLayout:
             yield from part.norm("feature_norm", inputs)
         yield from part.weight_and_bias("projection", (dim, inputs), frames)
         shape = (dim, dim // self.position_groups, self.position_kernel)
+        frames += 1 - self.position_kernel % 2  # one more is computed where there is no frame in the middle
         if self.position_layers is None:
             yield part.tensor("positions.direction", shape, frames)
             yield part.tensor("positions.magnitude", (self.position_kernel,))

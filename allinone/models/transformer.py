@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from allinone.layers import Context, FeedForward, padding_mask
-from allinone.layers.axes import Axis
+from allinone.layers.axes import Axis, inside
 from allinone.layers.positions import RelativeBias
 from allinone.layers.self_attention import SelfAttention
 from allinone.models.encoder import Encoder
@@ -38,8 +38,7 @@ class TransformerLayer(nn.Module):
         self.feed_forward = FeedForward(dim, width, dropout, "gelu")
         self.attention_norm, self.feed_forward_norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.axes: Mapping[str, Axis] = MappingProxyType(
-            {"feed_forward.up.weight": Axis(0), "feed_forward.up.bias": Axis(0), "feed_forward.down.weight": Axis(1)}
-            | {f"attention.{name}": axis for name, axis in attention.axes.items()}
+            inside("attention", attention.axes) | inside("feed_forward", FeedForward.axes)
         )
 
     def forward(self, x: Tensor, context: Context) -> Tensor:

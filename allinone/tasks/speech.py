@@ -252,6 +252,11 @@ def refuse_misfit(layout: Layout, space: SearchSpace, attention: DecoderLayout |
             f"found depths up to {space.depths[-1]} and widths up to {space.widths[-1]}. Lower them, or take a "
             "larger network."
         )
+    if max(space.heads, default=0) > layout.num_heads:
+        raise ValueError(
+            f"The search space must fit into the network of {layout.num_heads} attention heads; found up to "
+            f"{space.heads[-1]}. Lower them, or take a larger network."
+        )
     if space.decoder is None:
         return
     if attention is None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from allinone.layers import SpecAugment
-from allinone.models.importance import sort_feed_forward_units
+from allinone.models.importance import head_norms, sort_by_importance, unit_norms
 from allinone.quantization import Quantised
 from allinone.tasks.description import restore
 from allinone.tasks.speech import SpeechTask
@@ -42,9 +42,9 @@ def load_task(path: Path, augment: SpecAugment | None = None) -> tuple[SpeechTas
 def take_over_checkpoint(task: SpeechTask, path: Path) -> None:
     """Starts a supernet from the weights of a checkpoint.
 
-    The same supernet takes over everything, scales included. Another one (other depths, widths or bits) takes the
-    weights of the checkpoint's largest member; if that had only one width, its feed-forward units are sorted by
-    importance first.
+    The same supernet takes over everything, scales included. Another one (other depths, widths, heads or bits) takes
+    the weights of the checkpoint's largest member. If its members had only one width, its feed-forward units are sorted
+    by importance first; if they had one number of heads, its attention heads are.
 
     Raises:
         ValueError: if the checkpoint's network is smaller, or has other sizes or labels.
@@ -59,7 +59,9 @@ def take_over_checkpoint(task: SpeechTask, path: Path) -> None:
         task.load_state_dict(source.state_dict())
         return
     if len(source.space.widths) == 1:
-        sort_feed_forward_units(source)
+        sort_by_importance(source, unit_norms(source))
+    if len(source.space.heads) <= 1:
+        sort_by_importance(source, head_norms(source))
     take_over_weights(task, _plain_parameters(source), str(path))
 
 

@@ -68,7 +68,7 @@ class Steps(OnePassModule):
 
 
 def make_example() -> SpeechTask:
-    return make_task(bits=(4, 8), num_layers=3, front_end_bits=32, attention=DECODER)
+    return make_task(bits=(4, 8), num_layers=3, front_end_bits=32, attention=DECODER, heads=(1, 2))
 
 
 def train(batch: Batch, sampler: Any, strategy: Any, devices: int) -> dict[str, Any]:

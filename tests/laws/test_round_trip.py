@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from allinone.layers import LogMelSettings
+from allinone.layers.axes import Axis
 from allinone.layers.elastic import Elastic
 from allinone.models import conformer_small, conformer_switchboard, conformer_tiny, wav2vec2_base
 from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
@@ -88,7 +89,7 @@ def test_an_unknown_description_is_refused():
 
 def test_an_elastic_linear_at_full_precision_gives_back_the_linear():
     linear = nn.Linear(8, 6)
-    weights = Elastic(linear, {"weight": 0, "bias": 0}, Lsq(), (4, 8)).weights(LayerConfig(6))
+    weights = Elastic(linear, {"weight": Axis(0), "bias": Axis(0)}, Lsq(), (4, 8)).weights(LayerConfig(6))
     again = nn.Linear(8, 6)
     again.load_state_dict(weights)
     assert all(map(torch.equal, again.parameters(), linear.parameters()))
