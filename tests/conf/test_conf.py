@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from allinone.cli.main import TAKES_FILES, VERBS, split_verb
 from allinone.data import SpeechDataModule
 from allinone.decoding import Beam, Greedy, Joint, NgramBeam, Rescoring
-from allinone.layers import LogMelSettings, SpecAugment
-from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout, Wav2Vec2Layout
+from allinone.layers import FeatureSettings, SpecAugment, TimeMasks
+from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout, TransformerLayout
 from allinone.quantization import AbsMax, Lsq
 from allinone.subnet import SandwichSampler, SearchSpace, WarmUp
 from allinone.text import Tokenizer
@@ -32,11 +32,11 @@ ARGUMENTS |= {"reference", "hypotheses", "names"}
 KINDS: dict[str, Any] = {
     "adaptive_dropout": (AdaptiveDropout, type(None)),
     "attention": (DecoderLayout, type(None)),
-    "augment": (SpecAugment, type(None)),
+    "augment": (SpecAugment, TimeMasks, type(None)),
     "data": SpeechDataModule,
     "decoder": (Greedy, Beam, NgramBeam, Joint, Rescoring),
-    "features": LogMelSettings,
-    "network": (ConformerLayout, Wav2Vec2Layout),
+    "features": FeatureSettings,
+    "network": (ConformerLayout, TransformerLayout),
     "objective": Objective,
     "optimizer": AdamW,
     "quantizer": (Lsq, AbsMax),
@@ -45,6 +45,7 @@ KINDS: dict[str, Any] = {
 }
 USERS_OWN = {  # what a file leaves to the user
     "data.corpus.table": "lines.tsv",
+    "init": "weights",
     "data.corpus.folder": "speech",
     "decoder.ngram": "words.arpa",
     "sampler.warm_up.steps": 500,
