@@ -2,7 +2,14 @@
 
 from allinone.layers.attention import Context, RelativeSelfAttention, RotarySelfAttention
 from allinone.layers.convolution import ConvolutionModule
-from allinone.layers.features import FeatureSettings, LogMel, LogMelSettings, WaveformSettings, WhisperLogMelSettings
+from allinone.layers.features import (
+    Features,
+    FeatureSettings,
+    LogMel,
+    LogMelSettings,
+    WaveformSettings,
+    WhisperLogMelSettings,
+)
 from allinone.layers.feed_forward import FeedForward
 from allinone.layers.label_attention import KeysValues, LabelAttention
 from allinone.layers.lengths import padding_mask
@@ -15,6 +22,7 @@ __all__ = [
     "Conv2dSubsampling",
     "ConvolutionModule",
     "FeatureSettings",
+    "Features",
     "FeedForward",
     "KeysValues",
     "LabelAttention",

@@ -35,7 +35,7 @@ class UtteranceNorm(nn.Module):
         x = x.float()  # sums over thousands of frames are too long for half precision
         valid = (~padding_mask(lengths, x.shape[2])).to(x.dtype)[:, None]
         frames = lengths.clamp(min=1)[:, None, None]
-        x = (x - x @ valid.mT / frames) * valid
+        x = (x - torch.linalg.vecdot(x, valid)[..., None] / frames) * valid
         variance = torch.linalg.vecdot(x, x)[..., None] / frames
         return torch.addcmul(self.bias[:, None], x, self.weight[:, None] * (variance + self.eps).rsqrt())
 

@@ -1,7 +1,7 @@
 """Features, inside the network, so that an exported member takes audio: log-mel energies, Whisper's, or the samples."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 import torchaudio
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from allinone.layers.lengths import padding_mask
 
+_SAMPLE_RATE, _WINDOW, _HOP = 16_000, 400, 160  # of Whisper, and of networks that take raw audio
 _TYPICAL_DEVIATION = 3.0  # of natural logarithms of band energies in speech
 
 
@@ -25,7 +26,7 @@ class FeatureSettings(Protocol):
         """Number of frames of so many samples."""
         ...
 
-    def build(self) -> nn.Module:
+    def build(self) -> "Features":
         """From waveforms ``(batch, samples)`` between -1 and 1 and valid samples ``(batch,)`` to features.
 
         They are ``(batch, time, bands)``, zero at padding; the valid frames ``(batch,)`` come with them.
@@ -106,15 +107,16 @@ class WhisperLogMelSettings:
         bands: number of mel bands.
     """
 
-    sample_rate: ClassVar[int] = 16_000
-    window: ClassVar[int] = 400
-    hop: ClassVar[int] = 160
-
     bands: int = 80
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the waveforms, in Hz."""
+        return _SAMPLE_RATE
 
     def frames(self, samples: int) -> int:
         """Number of frames of so many samples."""
-        return samples // self.hop
+        return samples // _HOP
 
     def build(self) -> "WhisperLogMel":
         """The features themselves."""
@@ -135,28 +137,27 @@ class WhisperLogMel(nn.Module):
         super().__init__()
         self.settings = settings
         filters = torchaudio.functional.melscale_fbanks(
-            settings.window // 2 + 1,
+            _WINDOW // 2 + 1,
             0.0,
-            settings.sample_rate / 2,
+            _SAMPLE_RATE / 2,
             settings.bands,
-            settings.sample_rate,
+            _SAMPLE_RATE,
             norm="slaney",
             mel_scale="slaney",
         )
         self.register_buffer("filters", filters, persistent=False)
-        self.register_buffer("window", torch.hann_window(settings.window), persistent=False)
+        self.register_buffer("window", torch.hann_window(_WINDOW), persistent=False)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """As :meth:`LogMel.forward`."""
-        window, hop = self.settings.window, self.settings.hop
-        places = torch.arange(-window // 2, waveforms.shape[1] + window // 2, device=waveforms.device).abs()
+        places = torch.arange(-_WINDOW // 2, waveforms.shape[1] + _WINDOW // 2, device=waveforms.device).abs()
         last = (lengths - 1).clamp(min=0)[:, None]
         places = (last - (last - places).abs()).clamp(min=0)  # reflected at the end
         with torch.autocast(waveforms.device.type, enabled=False):  # powers do not fit into sixteen bits
             reflected = waveforms.gather(1, places) if waveforms.shape[1] else waveforms.new_zeros(places.shape)
-            power = torch.fft.rfft(reflected.unfold(1, window, hop)[:, :-1] * self.window).abs().square()
+            power = torch.fft.rfft(reflected.unfold(1, _WINDOW, _HOP)[:, :-1] * self.window).abs().square()
             features = (power @ self.filters).clamp(min=1e-10).log10()
-        lengths = torch.div(lengths, hop, rounding_mode="floor")
+        lengths = torch.div(lengths, _HOP, rounding_mode="floor")
         padding = padding_mask(lengths, features.shape[1])[..., None]
         loudest = features.masked_fill(padding, -torch.inf).amax((1, 2), keepdim=True)
         return ((torch.maximum(features, loudest - 8) + 4) / 4).masked_fill(padding, 0), lengths
@@ -170,10 +171,17 @@ class WaveformSettings:
         normalise: whether each utterance gets a mean of zero and a variance of one.
     """
 
-    sample_rate: ClassVar[int] = 16_000
-    bands: ClassVar[int] = 1
-
     normalise: bool = True
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the waveforms, in Hz."""
+        return _SAMPLE_RATE
+
+    @property
+    def bands(self) -> int:
+        """One: the sample itself."""
+        return 1
 
     def frames(self, samples: int) -> int:
         """Number of frames of so many samples: as many."""
@@ -201,3 +209,6 @@ class Waveform(nn.Module):
             variance = centred.square().sum(1, keepdim=True) / count
             waveforms = centred * (variance + 1e-7).rsqrt()
         return waveforms[..., None], lengths
+
+
+Features = LogMel | WhisperLogMel | Waveform

@@ -94,4 +94,4 @@ class SpectrogramFrontEnd(nn.Module):
         x = functional.gelu(self.second(x.masked_fill(padding, 0))).transpose(1, 2)
         if masked is not None:
             x = x.masked_fill(masked[..., None], 0)
-        return self.dropout(x + sinusoids(*x.shape[1:], x)), torch.div(lengths + 1, 2, rounding_mode="floor")
+        return self.dropout(x + sinusoids(x.shape[1], x.shape[2], x)), torch.div(lengths + 1, 2, rounding_mode="floor")

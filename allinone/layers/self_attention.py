@@ -17,8 +17,8 @@ _GATE_UNITS = 8
 class RelativeGate(nn.Module):
     """How much each head heeds distances, by what it hears (WavLM, Chen et al. 2022, Eq. 4 to 6).
 
-    A head's gate hears the channels of the frame that bear the head's number in the original network, which is
-    remembered when heads are sorted.
+    A head's gate hears the channels of the frame that bear the head's number in the original network, and its biases
+    are those of that number, which all layers share: it is remembered when a layer's heads are sorted.
 
     Args:
         num_heads: attention heads.
@@ -72,7 +72,7 @@ class SelfAttention(nn.Module):
         query = self._heads(self.query(x))
         mask = ~context.padding[:, None, None, :]
         if self.gate is not None:
-            bias = self.gate(x) * context.positions[: query.shape[1]]
+            bias = self.gate(x) * context.positions[self.gate.numbers.long()]
             mask = bias.masked_fill(~mask, -torch.inf)
         attended = functional.scaled_dot_product_attention(
             query, self._heads(self.key(x)), self._heads(self.value(x)), attn_mask=mask

@@ -96,7 +96,6 @@ class ConformerLayout:
     """
 
     counts_head: ClassVar[bool] = False
-    ten_seconds: ClassVar[int] = FEATURE_FRAMES
 
     num_layers: int
     dim: int
@@ -146,6 +145,11 @@ class ConformerLayout:
     def head_size(self) -> int:
         """Dimension of each attention head."""
         return self.dim // self.num_heads if self.head_dim is None else self.head_dim
+
+    @property
+    def ten_seconds(self) -> int:
+        """Feature frames of 10 s."""
+        return FEATURE_FRAMES
 
     def build(self, subnet: SubnetConfig) -> Encoder:
         """An ordinary encoder with the depth, widths and heads of a member; its precision is that of its weights."""

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from allinone.layers.attention import Context
-from allinone.layers.axes import Axis
 from allinone.layers.dropout import as_tensors
 from allinone.layers.elastic import NO_BUFFERS, Elastic
 from allinone.models.encoder import Encoder, EncoderLayer
@@ -20,7 +19,6 @@ from allinone.subnet import LayerConfig, SubnetConfig
 Statistics = dict[str, dict[str, Tensor]]
 
 WHOLE = LayerConfig(1)  # of a part that is the same in all members
-_DISTANCES = {"table": Axis(1, "heads")}
 _GRAPHS = 64  # of one layer: torch gives up compiling after that many
 
 
@@ -55,7 +53,7 @@ class ElasticEncoder(nn.Module):
         self.front_end = Elastic(
             encoder.front_end, {}, quantizer, bits if front_end_bits is None else (front_end_bits,)
         )
-        self.distances = encoder.distances and Elastic(encoder.distances, _DISTANCES, quantizer, ())
+        self.distances = encoder.distances and Elastic(encoder.distances, {}, quantizer, ())
         self.final = encoder.final and Elastic(encoder.final, {}, quantizer, ())
         self.layers = nn.ModuleList(
             Elastic(layer, cast(EncoderLayer, layer).axes, quantizer, bits) for layer in encoder.layers
@@ -113,7 +111,7 @@ class ElasticEncoder(nn.Module):
         first = cast(Elastic, self.layers[0]).module
         shared = cast(EncoderLayer, first).context(x, lengths)
         if self.distances is not None:
-            shared = shared._replace(positions=self.distances(_most_heads(subnet), x.shape[1]))
+            shared = shared._replace(positions=self.distances(WHOLE, x.shape[1]))
         factors = [1.0] * subnet.depth if dropout is None else as_tensors(dropout, x.device)
         contexts = [shared._replace(dropout=factor) for factor in factors]
         buffers = [NO_BUFFERS] * subnet.depth if self.training else self._statistics(subnet)
@@ -148,7 +146,7 @@ class ElasticEncoder(nn.Module):
 
     def weights(self, subnet: SubnetConfig) -> dict[str, Tensor | Quantised]:
         """The effective weights and statistics of a member, under the names of an extracted :class:`Encoder`."""
-        shared = {"front_end": self._front_end_config(subnet), "distances": _most_heads(subnet), "final": WHOLE}
+        shared = {"front_end": self._front_end_config(subnet), "distances": WHOLE, "final": WHOLE}
         layers = zip(subnet.layers, self._statistics(subnet), strict=True)
         configs = {part: (config, NO_BUFFERS) for part, config in shared.items()} | {
             f"layers.{index}": of_layer for index, of_layer in enumerate(layers)
@@ -191,12 +189,6 @@ class ElasticEncoder(nn.Module):
     def _front_end_config(self, subnet: SubnetConfig) -> LayerConfig:
         first = subnet.layers[0]
         return first if self.front_end_bits is None else replace(first, bits=self.front_end_bits)
-
-
-def _most_heads(subnet: SubnetConfig) -> LayerConfig:
-    """Of a part that serves all layers: as many heads as that which has most."""
-    heads = [layer.heads for layer in subnet.layers if layer.heads is not None]
-    return replace(WHOLE, heads=max(heads) if len(heads) == subnet.depth else None)
 
 
 def prefixes(subnet: SubnetConfig) -> list[SubnetConfig]:

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from allinone.layers import FeedForward, RelativeSelfAttention, RotarySelfAttention
 from allinone.layers.axes import Axis
-from allinone.layers.positions import RelativeBias
 from allinone.layers.self_attention import SelfAttention
 
 Scores = dict[str, Tensor]  # of each unit or head, by the name of its module in the network
@@ -38,20 +37,18 @@ def head_norms(network: nn.Module) -> Scores:
     It is the L2 norm of what a head makes of the frames that it attends to, the product of its value and output
     projections (the OV matrix of Elhage et al. 2021). Of a single row and column that norm is the product of theirs:
     the same measure as a unit's. Unlike the product of the norms of both projections it does not depend on the basis
-    in which a head computes. Heads that hear of distances through a table that all layers share (WavLM) have one order
-    in all of them: what counts is the sum over the layers.
+    in which a head computes.
 
     Returns:
         For each module ``(heads,)``.
     """
-    scores: Scores = {}
+    scores = {}
     for name, module in network.named_modules():
         if isinstance(module, RelativeSelfAttention | RotarySelfAttention | SelfAttention):
             values = module.value.weight.unflatten(0, (-1, module.head_dim))  # (heads, head_dim, dim)
             outputs = module.output.weight.unflatten(1, (-1, module.head_dim)).transpose(0, 1)  # (heads, dim, head_dim)
             scores[name] = torch.linalg.matrix_norm(outputs @ values)
-    gated = [scores[name] for name in _gated(network)]
-    return scores | dict.fromkeys(_gated(network), torch.stack(gated).sum(0)) if gated else scores
+    return scores
 
 
 @torch.no_grad()
@@ -63,28 +60,13 @@ def sort_by_importance(network: nn.Module, scores: Mapping[str, Tensor]) -> None
     Args:
         network: the modules of it that are sorted say which dimensions of their parameters have units or heads.
         scores: of :func:`unit_norms` or :func:`head_norms`, or measured on data: ``(units,)`` or ``(heads,)`` by the
-            module's name. A module without scores stays as it is. Modules whose heads share a table of distances need
-            the same order.
+            module's name. A module without scores stays as it is.
     """
-    for module in network.modules():
-        if isinstance(module, RelativeBias) and not scores.keys().isdisjoint(_gated(network)):
-            (order,) = {tuple(_order(scores[name]).tolist()) for name in _gated(network)}
-            module.table.copy_(module.table[:, list(order)])
     for name, score in scores.items():
         module = network.get_submodule(name)
-        order = _order(score)
+        order = score.argsort(descending=True, stable=True)
         for parameter, axis in cast(Mapping[str, Axis], module.axes).items():
             weight = module.get_parameter(parameter)
             assert weight.shape[axis.dim] == len(order) * axis.each, f"{name}.{parameter} has other units or heads"
             entries = order[:, None] * axis.each + torch.arange(axis.each, device=order.device)
             weight.copy_(weight.index_select(axis.dim, entries.flatten()))
-
-
-def _order(score: Tensor) -> Tensor:
-    return score.argsort(descending=True, stable=True)
-
-
-def _gated(network: nn.Module) -> list[str]:
-    """The attention modules whose heads hear of distances."""
-    modules = network.named_modules()
-    return [name for name, module in modules if isinstance(module, SelfAttention) and module.gate is not None]

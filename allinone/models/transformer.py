@@ -142,7 +142,7 @@ class TransformerLayout:
                 )
                 for layer, count in zip(subnet.layers, heads, strict=True)
             ),
-            distances=RelativeBias(max(heads), self.buckets, self.longest_distance) if self.buckets else None,
+            distances=RelativeBias(self.num_heads, self.buckets, self.longest_distance) if self.buckets else None,
             final=nn.LayerNorm(self.dim) if self.norm_first else None,
         )
 
@@ -161,13 +161,11 @@ class TransformerLayout:
         front_bits = subnet.layers[0].bits if self.front_end_bits is None else self.front_end_bits
         yield from self.front_end.tensors(Inventory("front_end", front_bits), self.dim, not self.norm_first)
         full = Inventory("", FULL_PRECISION)
-        most = 0
         for index, layer in enumerate(subnet.layers):
             heads = self.num_heads if layer.heads is None else layer.heads
-            most = max(most, heads)
             yield from self._layer(Inventory(f"layers.{index}", layer.bits), layer.width, heads)
         if self.buckets is not None:
-            yield replace(full.tensor("", (self.buckets, most)), name="distances.table")
+            yield replace(full.tensor("", (self.buckets, self.num_heads)), name="distances.table")
         if self.norm_first:
             for spec in full.norm("final", self.dim):
                 yield replace(spec, name=spec.name.removeprefix("."))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from allinone.decoding import Heard
-from allinone.layers import FeatureSettings
+from allinone.layers import Features, FeatureSettings
 from allinone.models import DecoderLayout, Encoder, Layout, TransformerDecoder
 from allinone.subnet import SubnetConfig
 from allinone.text import Tokenizer
@@ -21,7 +21,7 @@ class SpeechNetwork(nn.Module):
     """
 
     def __init__(
-        self, features: nn.Module, encoder: Encoder, head: nn.Linear, decoder: TransformerDecoder | None = None
+        self, features: Features, encoder: Encoder, head: nn.Linear, decoder: TransformerDecoder | None = None
     ) -> None:
         super().__init__()
         self.features, self.encoder, self.head, self.decoder = features, encoder, head, decoder

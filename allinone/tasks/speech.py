@@ -113,14 +113,14 @@ class SpeechTask(nn.Module):
             lengths: valid samples, ``(batch,)``.
             seeds: one per utterance for augmentation, ``(batch,)``; None leaves the features as they are.
         """
-        masked = None
+        augment, masked = self.augment, None
         with torch.no_grad():
             x, lengths = self.features(waveforms, lengths)
-            if seeds is not None and isinstance(self.augment, SpecAugment):
-                x = self.augment(x, lengths, seeds)
-            elif seeds is not None and self.augment is not None:
+            if seeds is not None and isinstance(augment, SpecAugment):
+                x = augment(x, lengths, seeds)
+            elif seeds is not None and isinstance(augment, TimeMasks):
                 frames = [self.layout.frames(length) for length in lengths.tolist()]
-                masked = self.augment.draw(frames, self.layout.frames(x.shape[1]), seeds.tolist()).to(x.device)
+                masked = augment.draw(frames, self.layout.frames(x.shape[1]), seeds.tolist()).to(x.device)
         if self.encoder.shares_front_end:
             return Shared(*self.encoder.embed(x, lengths, self.space.largest, masked))
         return Shared(x, lengths, masked)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from allinone.layers import SpecAugment
+from allinone.layers import SpecAugment, TimeMasks
 from allinone.models.importance import head_norms, sort_by_importance, unit_norms
 from allinone.quantization import Quantised
 from allinone.tasks.description import restore
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _FRESH = {"head.": "the CTC output", "decoder.": "the attention decoder"}  # what a plain network may lack
 
 
-def load_task(path: Path, augment: SpecAugment | None = None) -> tuple[SpeechTask, dict[str, Any]]:
+def load_task(path: Path, augment: SpecAugment | TimeMasks | None = None) -> tuple[SpeechTask, dict[str, Any]]:
     """The supernet of a checkpoint (averaged weights, if the run averaged), and what the checkpoint tells about it.
 
     Raises:

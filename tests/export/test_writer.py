@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from allinone.export import artefact_weights, extract, read_artefact, write_artefact, writer
 from allinone.export.tensors import encode
-from allinone.models import decoder_tiny, full_precision_bytes
+from allinone.models import decoder_tiny
 from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor, Quantised
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.text import SentencePieceTokenizer
@@ -116,7 +116,7 @@ def test_the_manifest_tells_everything_about_the_member(tmp_path):
     assert manifest["bytes"] == round(cost.bytes)
     assert manifest["bytes_stored"] == cost.bytes_stored
     assert manifest["macs"] == round(cost.macs)
-    assert manifest["ratio"] == full_precision_bytes(task.layout) / cost.bytes
+    assert manifest["ratio"] == task.full_bytes / cost.bytes
     assert manifest["network"].keys() == {"layout", "attention", "features", "tokenizer"}
     assert manifest["tensors"].keys() == task.weights(SMALL).keys()
     assert manifest["training_data"] == {"hash": "abc", "about": "Read by nobody, CC0."}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from allinone.models import conformer_small, conformer_switchboard, encoder_cost, wav2vec2_base
+from allinone.models import conformer_small, conformer_switchboard, encoder_cost
 from allinone.quantization import PerChannel
 from allinone.subnet import SubnetConfig
 from tests.laws.examples import make_layout, make_task
@@ -67,8 +67,3 @@ def test_impossible_layouts_are_refused():
         make_layout(positions="absolute")
     with pytest.raises(ValueError, match=r"is 'layer' or 'batch'; found 'group'\. Choose one of the two"):
         make_layout(convolution_norm="group")
-
-
-def test_wav2vec2_is_refused_naming_what_exists():
-    with pytest.raises(ValueError, match=r"whose code exists: the Conformer .*found the wav2vec 2\.0 layout"):
-        wav2vec2_base().build(SubnetConfig.uniform(12, 3072))
