@@ -17,7 +17,7 @@ from allinone.text.json_file import read_json
 from allinone.text.vocabulary import VOCABULARY, blank_first, is_special, read_vocabulary
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
-_HEAD, _BIAS = "lm_head.weight", "lm_head.bias"
+HEAD, HEAD_BIAS = "lm_head.weight", "lm_head.bias"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def pretrained_features(folder: str | Path | None) -> WaveformSettings | Whisper
     normalise = settings.get("do_normalize", True)
     required: dict[str, Any] = {"sampling_rate": 16_000, "feature_size": layout.bands}
     if layout.family == "whisper":
-        required |= {"n_fft": WhisperLogMelSettings.window, "hop_length": WhisperLogMelSettings.hop}
+        required |= {"n_fft": 400, "hop_length": 160}
         features = WhisperLogMelSettings(layout.bands)
     else:
         features = WaveformSettings(normalise is True)
@@ -115,22 +115,22 @@ def _head(
     folder: Path, dim: int, published: Mapping[str, Tensor]
 ) -> tuple[VocabularyTokenizer | None, dict[str, Tensor]]:
     """The labels of the CTC output and its weights, the blank first."""
-    if _HEAD not in published or not (folder / VOCABULARY).is_file():
+    if HEAD not in published or not (folder / VOCABULARY).is_file():
         return None, {}
     symbols, blank = read_vocabulary(folder)
-    rows = len(published[_HEAD])
+    rows = len(published[HEAD])
     if all(is_special(symbol) for symbol in symbols[rows:]):  # an output of their own is never asked for
         symbols = symbols[:rows]
-    bias = published.get(_BIAS, published[_HEAD].new_zeros(rows))
-    if published[_HEAD].shape != (len(symbols), dim) or bias.shape != (len(symbols),):
+    bias = published.get(HEAD_BIAS, published[HEAD].new_zeros(rows))
+    if published[HEAD].shape != (len(symbols), dim) or bias.shape != (len(symbols),):
         raise ValueError(
-            f"The vocabulary of {len(symbols)} labels requires {_HEAD} of shape {(len(symbols), dim)} and {_BIAS} of "
-            f"shape {(len(symbols),)}; found {tuple(published[_HEAD].shape)} and {tuple(bias.shape)} in {folder}. "
+            f"The vocabulary of {len(symbols)} labels requires {HEAD} of shape {(len(symbols), dim)} and {HEAD_BIAS} "
+            f"of shape {(len(symbols),)}; found {tuple(published[HEAD].shape)} and {tuple(bias.shape)} in {folder}. "
             f"Correct {VOCABULARY}; or move it away to start from the encoder alone, with another tokenizer."
         )
     order = blank_first(rows, blank)
     tokenizer = VocabularyTokenizer(tuple(symbols[label] for label in order))
-    return tokenizer, {"head.weight": published[_HEAD][order].float(), "head.bias": bias[order].float()}
+    return tokenizer, {"head.weight": published[HEAD][order].float(), "head.bias": bias[order].float()}
 
 
 def _given(folder: str | Path | None, group: str) -> Path:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from allinone.models.front_ends import SpectrogramLayout, WaveformLayout
+from allinone.models.inventory import Layout
 from allinone.models.transformer import FAMILIES, TransformerLayout
 from allinone.subnet import FULL_PRECISION
 
@@ -85,17 +86,17 @@ def read_layout(
         ) from error
 
 
-def write_config(layout: TransformerLayout, labels: int) -> dict[str, Any]:
+def write_config(layout: Layout, labels: int) -> dict[str, Any]:
     """The config of a network with a CTC output over such an encoder, as `transformers` reads it; label 0 is the blank.
 
     Raises:
         ValueError: if `transformers` has no such network.
     """
-    front = layout.front_end
-    if layout.family not in _NAMES or not isinstance(front, WaveformLayout):
+    family, front = getattr(layout, "family", type(layout).__name__), getattr(layout, "front_end", None)
+    if not isinstance(layout, TransformerLayout) or not isinstance(front, WaveformLayout) or family not in _NAMES:
         raise ValueError(
             f"A Hugging Face directory of a network with a CTC output is of one of the families {', '.join(_NAMES)}; "
-            f"found {layout.family}. Leave format=huggingface out: allinone's own format holds every network."
+            f"found {family}. Leave format=huggingface out: allinone's own format holds every network."
         )
     stacked = layout.family == _STACKED
     config: dict[str, Any] = {
