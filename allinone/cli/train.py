@@ -36,7 +36,7 @@ from allinone.training.checkpoints import (
     write_model,
 )
 from allinone.training.resume import refuse_changes
-from allinone.training.start import load_task, take_over_checkpoint, take_over_weights
+from allinone.training.start import load_task, refuse_other_heads, take_over_checkpoint, take_over_weights
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +149,9 @@ def _tokenizer(config: DictConfig, data: SpeechDataModule) -> Tokenizer:
 def _initialise(task: SpeechTask, source: str | None) -> None:
     """Starts from nothing, from an exported member or from a checkpoint."""
     if source is not None and Path(source).is_dir():
-        take_over_weights(task, read_artefact(Path(source)).weights, source)
+        artefact = read_artefact(Path(source))
+        refuse_other_heads(task, artefact.network, source)
+        take_over_weights(task, artefact.weights, source)
     elif source is not None:
         take_over_checkpoint(task, Path(source))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from allinone.layers import SpecAugment, TimeMasks
 from allinone.models.importance import head_norms, sort_by_importance, unit_norms
@@ -58,11 +58,31 @@ def take_over_checkpoint(task: SpeechTask, path: Path) -> None:
     if _sizes(source) == _sizes(task):
         task.load_state_dict(source.state_dict())
         return
+    refuse_other_heads(task, source, str(path))
     if len(source.space.widths) == 1:
         sort_by_importance(source, unit_norms(source))
     if len(source.space.heads) <= 1:
         sort_by_importance(source, head_norms(source))
     take_over_weights(task, _plain_parameters(source), str(path))
+
+
+def refuse_other_heads(task: SpeechTask, source: nn.Module, origin: str) -> None:
+    """Raises ValueError if attention heads have another size than in the network that training starts from.
+
+    The weights of four heads may have the shapes of those of two larger ones.
+
+    Args:
+        task: the supernet.
+        source: a supernet or a plain network.
+        origin: where it comes from, for messages.
+    """
+    needed, found = _head_dims(task), _head_dims(source)
+    for name in sorted(needed.keys() & found.keys()):
+        if needed[name] != found[name]:
+            raise ValueError(
+                f"Starting from {origin} requires attention heads of its size; found {name} with heads of dimension "
+                f"{found[name]} there and {needed[name]} here. Choose a network with such heads (num_heads, head_dim)."
+            )
 
 
 def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised], origin: str) -> None:
@@ -104,6 +124,12 @@ def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised
 
 def _sizes(task: SpeechTask) -> tuple[object, ...]:
     return task.space, task.layout, task.attention, task.quantizer
+
+
+def _head_dims(network: nn.Module) -> dict[str, int]:
+    """The dimension of the heads of each attention module, by its name in the plain network."""
+    dims = ((name, getattr(module, "head_dim", None)) for name, module in network.named_modules())
+    return {name.replace(".module.", ".", 1): dim for name, dim in dims if isinstance(dim, int)}
 
 
 def _covers(weight: Tensor, parameter: Tensor) -> bool:

@@ -124,6 +124,24 @@ def test_a_layerwise_space_lists_its_ends_and_a_sample(call, here):
     assert "80 members, of which 5 are listed" in said.out
 
 
+def test_members_with_fewer_heads_are_listed_after_wider_ones(call, here):
+    said = call("subnets", "experiment=tiny_synthetic", "space.heads=[1,2]", "space.depths=[3]", "format=json")
+    rows = {row["name"]: row for row in json.loads(said.out)}
+    assert list(rows) == [f"3-{width}-{bits}bit-h{heads}" for width in (64, 32) for heads in (2, 1) for bits in (8, 4)]
+    whole = json.loads(call("subnets", "experiment=tiny_synthetic", "space.depths=[3]", "format=json").out)[0]
+    assert rows["3-64-8bit-h2"] == whole | {"name": "3-64-8bit-h2"}
+    for size in ("parameters", "bytes", "bytes_stored", "macs"):
+        assert rows["3-64-8bit-h1"][size] < whole[size]
+
+
+def test_wav2vec2_is_counted_with_fewer_heads(call, here):
+    """Half of the heads of 12 layers: 4 * 768 * 384 weights and 3 * 384 biases each."""
+    said = call("subnets", "experiment=librispeech_wav2vec2", "space.heads=[6,12]", "format=json")
+    rows = {row["name"]: row for row in json.loads(said.out)}
+    half = 12 * (4 * 768 * 384 + 3 * 384)
+    assert rows["12-3072-8bit-h12"]["parameters"] - rows["12-3072-8bit-h6"]["parameters"] == half
+
+
 def test_a_sample_of_a_space_that_is_listed_whole_is_refused(call, here):
     said = call("subnets", "experiment=tiny_synthetic", "sample=3")
     assert said.code == 1

@@ -146,6 +146,15 @@ def test_a_sandwich_has_no_warm_up_unless_asked():
     assert sampler.warm_up is None
 
 
+@pytest.mark.parametrize("name", [name for group, name in FILES if group == "space"])
+def test_every_space_may_have_numbers_of_heads_and_has_none_unless_asked(name):
+    whole, elastic = (
+        instantiate(compose("train", f"space={name}", *heads).space) for heads in ((), ("space.heads=[2,4]",))
+    )
+    assert (whole.heads, elastic.heads) == ((), (2, 4))
+    assert elastic.largest.name == f"{whole.largest.name}-h4"
+
+
 def test_a_space_may_bring_the_space_of_a_decoder():
     decoder = "{_target_: allinone.subnet.SearchSpace, depths: [2, 1], widths: [32], bits: [4, 32]}"
     space = instantiate(compose("train", "space=conformer_tiny", f"+space.decoder={decoder}").space)

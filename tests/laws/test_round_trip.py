@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,19 +18,21 @@ from allinone.tasks import describe, restore
 from allinone.text import CharTokenizer, SentencePieceTokenizer
 
 
+@pytest.mark.parametrize("heads", [(), (1, 2, 16)], ids=["all heads", "heads"])
 @pytest.mark.parametrize("layerwise", [False, True])
-def test_every_name_parses_back(layerwise):
-    space, generator = SearchSpace((1, 4, 6), (128, 256), BIT_WIDTHS, layerwise), random.Random(0)
+def test_every_name_parses_back(layerwise, heads):
+    space, generator = SearchSpace((1, 4, 6), (128, 256), BIT_WIDTHS, layerwise, heads=heads), random.Random(0)
     members = [*space.uniform_members(), *(space.sample(generator) for _ in range(100))]
     for member in members:
         assert SubnetConfig.parse(member.name) == member == space.parse(member.name)
     assert len({member.name for member in members}) == len(set(members))
 
 
+@pytest.mark.parametrize("heads", [(), (1, 2, 16)], ids=["all heads", "heads"])
 @pytest.mark.parametrize("layerwise", [False, True])
-def test_every_name_with_a_decoder_part_parses_back(layerwise):
+def test_every_name_with_a_decoder_part_parses_back(layerwise, heads):
     decoder = SearchSpace((1, 3), (64, 128), BIT_WIDTHS, layerwise)
-    space, generator = SearchSpace((1, 4), (128, 256), (4, 32), layerwise, decoder), random.Random(0)
+    space, generator = SearchSpace((1, 4), (128, 256), (4, 32), layerwise, decoder, heads), random.Random(0)
     members = [*space.uniform_members(), *(space.sample(generator) for _ in range(100))]
     for member in members:
         assert SubnetConfig.parse(member.name) == member == space.parse(member.name)
@@ -42,10 +45,13 @@ VALUES = [
     conformer_tiny(),
     conformer_small(convolution_norm="batch"),
     conformer_switchboard(),
+    replace(conformer_small(), head_dim=64),
     wav2vec2_base(),
     SearchSpace((2, 3), (32, 64), (4, 8), layerwise=True),
     SearchSpace((2, 3), (32, 64), (4, 8), decoder=SearchSpace((1, 2), (16,), (4, 32), layerwise=True)),
+    SearchSpace((2, 3), (32, 64), (4, 8), heads=(2, 4)),
     SubnetConfig.parse("1-64-8bit+2-32-4bit"),
+    SubnetConfig.parse("1-64-8bit-h2+2-32-4bit-h4"),
     SubnetConfig.parse("1-64-8bit+2-32-4bit_1-16-32bit"),
     Lsq(PerTensor()),
     Lsq(PerChannel()),
@@ -70,6 +76,22 @@ def test_a_conformer_described_before_it_had_a_choice_of_norms_has_layer_norms()
 def test_what_was_described_before_there_were_decoder_parts_has_none(value):
     described = json.loads(json.dumps(describe(value)))
     assert not described.pop("decoder")
+    assert restore(described) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (SearchSpace((2, 3), (32, 64), (4, 8)), "heads"),
+        (LayerConfig(32, 4), "heads"),
+        (conformer_tiny(), "head_dim"),
+        (wav2vec2_base(), "num_heads"),
+    ],
+    ids=["space", "layer", "conformer", "wav2vec 2.0"],
+)
+def test_what_was_described_before_heads_were_elastic_has_all_of_them(value, field):
+    described = json.loads(json.dumps(describe(value)))
+    del described[field]
     assert restore(described) == value
 
 

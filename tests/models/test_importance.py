@@ -65,9 +65,9 @@ def test_scores_from_elsewhere_move_whole_heads_with_all_that_belongs_to_them(po
     expected = outputs(network)
     sort_by_importance(network, {"layers.1.attention": torch.tensor([0.1, 0.3, 0.2, 0.4])})
     torch.testing.assert_close(outputs(network), expected, rtol=0, atol=1e-6)
-    axes = network.layers[1].attention.axes  # pyright: ignore
+    axes: Any = network.layers[1].attention.axes  # pyright: ignore[reportAttributeAccessIssue]
     for name, parameter in network.named_parameters():
-        axis = axes.get(name.removeprefix("layers.1.attention."))  # pyright: ignore
+        axis = axes.get(name.removeprefix("layers.1.attention."))
         if axis is None:
             assert torch.equal(parameter, before[name])
         else:
