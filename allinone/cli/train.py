@@ -18,6 +18,7 @@ from allinone.cli.processes import is_first
 from allinone.cli.run_folder import CHECKPOINTS, FINISHED
 from allinone.data import SpeechDataModule
 from allinone.export.artefact import read_artefact
+from allinone.layers import FeatureSettings
 from allinone.models import Layout
 from allinone.report.machine import code, machine
 from allinone.subnet import Sampler, SearchSpace
@@ -35,6 +36,7 @@ from allinone.training.checkpoints import (
     step_checkpoints,
     write_model,
 )
+from allinone.training.pretrained import is_pretrained, labels_of, refuse_other_features, take_over_pretrained
 from allinone.training.resume import refuse_changes
 from allinone.training.start import load_task, refuse_other_heads, take_over_checkpoint, take_over_weights
 
@@ -123,12 +125,14 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 
 def _task(config: DictConfig, layout: Layout, space: SearchSpace, data: SpeechDataModule) -> SpeechTask:
     """The supernet; one that starts from trained weights keeps their labels."""
+    features: FeatureSettings = instantiate(config.features)
+    refuse_other_features(layout, features)
     return SpeechTask(
         layout=layout,
         space=space,
         tokenizer=_tokenizer(config, data),
         quantizer=instantiate(config.quantizer),
-        features=instantiate(config.features),
+        features=features,
         attention=instantiate(config.attention),
         augment=instantiate(config.augment),
         adaptive_dropout=instantiate(config.adaptive_dropout),
@@ -138,21 +142,33 @@ def _task(config: DictConfig, layout: Layout, space: SearchSpace, data: SpeechDa
 
 def _tokenizer(config: DictConfig, data: SpeechDataModule) -> Tokenizer:
     if config.init is not None:
-        source = Path(config.init)
-        if source.is_dir():
-            return read_artefact(source).tokenizer
-        return restore(read_checkpoint(source)["allinone"]["tokenizer"])
+        labels = _labels_of(Path(config.init))
+        if labels is not None:
+            return labels
     tokenizer = instantiate(config.tokenizer)
     return tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer(data.texts("train"))
 
 
+def _labels_of(source: Path) -> Tokenizer | None:
+    """The labels of what training starts from; None if it brings none."""
+    if is_pretrained(source):
+        return labels_of(source)
+    if source.is_dir():
+        return read_artefact(source).tokenizer
+    return restore(read_checkpoint(source)["allinone"]["tokenizer"])
+
+
 def _initialise(task: SpeechTask, source: str | None) -> None:
-    """Starts from nothing, from an exported member or from a checkpoint."""
-    if source is not None and Path(source).is_dir():
+    """Starts from nothing, from a pretrained encoder, from an exported member or from a checkpoint."""
+    if source is None:
+        return
+    if is_pretrained(Path(source)):
+        take_over_pretrained(task, Path(source))
+    elif Path(source).is_dir():
         artefact = read_artefact(Path(source))
         refuse_other_heads(task, artefact.network, source)
         take_over_weights(task, artefact.weights, source)
-    elif source is not None:
+    else:
         take_over_checkpoint(task, Path(source))
 
 

@@ -8,7 +8,7 @@ from allinone.layers import LogMelSettings, WaveformSettings, WhisperLogMelSetti
 from allinone.models import ConformerLayout, DecoderLayout, SpectrogramLayout, TransformerLayout, WaveformLayout
 from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
-from allinone.text import CharTokenizer, SentencePieceTokenizer
+from allinone.text import CharTokenizer, SentencePieceTokenizer, VocabularyTokenizer
 
 _KINDS = {
     kind.__name__: kind
@@ -27,6 +27,7 @@ _KINDS = {
         SpectrogramLayout,
         SubnetConfig,
         TransformerLayout,
+        VocabularyTokenizer,
         WaveformLayout,
         WaveformSettings,
         WhisperLogMelSettings,

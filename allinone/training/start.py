@@ -17,6 +17,8 @@ from allinone.training.checkpoints import STATISTICS, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
+_FRESH = {"head.": "the CTC output", "decoder.": "the attention decoder"}  # what a plain network may lack
+
 
 def load_task(path: Path, augment: SpecAugment | TimeMasks | None = None) -> tuple[SpeechTask, dict[str, Any]]:
     """The supernet of a checkpoint (averaged weights, if the run averaged), and what the checkpoint tells about it.
@@ -88,8 +90,8 @@ def refuse_other_heads(task: SpeechTask, source: nn.Module, origin: str) -> None
 def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised], origin: str) -> None:
     """Starts a supernet from the weights of a plain network at least as large.
 
-    An attention decoder that the plain network lacks keeps its fresh weights. Scales are set from the weights, except
-    where the weights bring integers and scales of the same precision.
+    A CTC output and an attention decoder that the plain network lacks keep their fresh weights. Scales are set from the
+    weights, except where the weights bring integers and scales of the same precision.
 
     Args:
         task: the supernet.
@@ -99,10 +101,15 @@ def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised
     Raises:
         ValueError: if a tensor is missing, smaller than needed, or of other dimensions.
     """
-    fresh = task.decoder is not None and not any(name.startswith("decoder.") for name in weights)
+    parameters = _plain_parameters(task)
+    fresh = tuple(
+        part
+        for part in _FRESH
+        if any(name.startswith(part) for name in parameters) and not any(name.startswith(part) for name in weights)
+    )
     with torch.no_grad():
-        for name, parameter in _plain_parameters(task).items():
-            if fresh and name.startswith("decoder."):
+        for name, parameter in parameters.items():
+            if name.startswith(fresh):
                 continue
             stored = weights.get(name)
             weight = stored.dequantise() if isinstance(stored, Quantised) else stored
@@ -119,7 +126,7 @@ def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised
             stored = weights.get(f"{part}.{name}")
             if isinstance(stored, Quantised):
                 elastic.take_over_scale(name, stored)
-    logger.info("Took over the weights of %s%s.", origin, "; the attention decoder begins anew" if fresh else "")
+    logger.info("Took over the weights of %s%s.", origin, "".join(f"; {_FRESH[part]} begins anew" for part in fresh))
 
 
 def _sizes(task: SpeechTask) -> tuple[object, ...]:

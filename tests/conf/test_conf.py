@@ -1,5 +1,6 @@
 """Tests of the configuration: every file composes and gives what it says, every documented command is one."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from allinone.cli.main import TAKES_FILES, VERBS, split_verb
 from allinone.data import SpeechDataModule
 from allinone.decoding import Beam, Greedy, Joint, NgramBeam, Rescoring
 from allinone.layers import FeatureSettings, SpecAugment, TimeMasks
-from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout, TransformerLayout
+from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout, TransformerLayout, wav2vec2_base
+from allinone.models.published_config import write_config
 from allinone.quantization import AbsMax, Lsq
 from allinone.subnet import SandwichSampler, SearchSpace, WarmUp
 from allinone.text import Tokenizer
@@ -85,11 +87,32 @@ def small(settings: DictConfig) -> dict[str, int]:
     return {"vocab_size": 9} if "vocab_size" in settings else {}
 
 
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory) -> Path:
+    """A Hugging Face directory, as far as a configuration needs one."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    (folder / "config.json").write_text(json.dumps(write_config(wav2vec2_base(), 3)))
+    (folder / "vocab.json").write_text(json.dumps({"<pad>": 0, "a": 1, "b": 2}))
+    return folder
+
+
 @pytest.mark.parametrize(("group", "name"), FILES, ids=lambda value: value)
-def test_every_file_gives_its_part(group, name):
+def test_every_file_gives_its_part(group, name, pretrained):
     verbs = ("evaluate", "transcribe", "bench_decode") if group == "decoder" else ("train",)
+    start = [f"init={pretrained}"] if name == "pretrained" else []
     for verb in verbs:
-        check_part(compose(verb, f"{group}={name}"), group)
+        check_part(compose(verb, f"{group}={name}", *start), group)
+
+
+def test_a_pretrained_network_is_that_of_a_named_folder_or_of_the_start(pretrained):
+    for override in (f"network.folder={pretrained}", f"init={pretrained}"):
+        layout = instantiate(compose("subnets", "network=pretrained", override).network)
+        assert layout == wav2vec2_base()
+
+
+def test_the_labels_of_published_english_networks_are_32():
+    tokenizer = instantiate(compose("train", "tokenizer=wav2vec2").tokenizer)
+    assert tokenizer.symbols == ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
