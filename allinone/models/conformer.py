@@ -124,7 +124,7 @@ class ConformerLayout:
         if self.dim % 2 or self.head_size < 2 or self.head_size % 2:
             raise ValueError(
                 "The dimensions of the model and of a head must be positive and even, because positions are pairs; "
-                f"found dim={self.dim} and head_dim={self.head_dim}. Change the odd one."
+                f"found dim={self.dim} and head_dim={self.head_dim}. Give even numbers."
             )
         if self.front_end_bits is not None and self.front_end_bits not in BIT_WIDTHS:
             raise ValueError(

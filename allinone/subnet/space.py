@@ -19,8 +19,9 @@ class SearchSpace:
         layerwise: whether each layer chooses its width, bits and heads alone, or all layers of a sub-network agree.
         decoder: the space of the attention decoder: every encoder goes with every one of its members. None leaves the
             decoder, if the network has one, whole and at full precision.
-        heads: numbers of attention heads of the encoder's layers. None given means that every member has all of them,
-            and carries no number; of a space that has some, every member carries its number.
+        heads: numbers of attention heads of the encoder's layers, elastic as LightHuBERT's (Wang et al. 2022). None
+            given means that every member has all of them, and carries no number; of a space that has some, every
+            member carries its number.
     """
 
     depths: tuple[int, ...]

@@ -59,7 +59,7 @@ def test_impossible_layouts_are_refused():
     with pytest.raises(ValueError, match=r"needs at least 1 attention head; found num_heads=0\. Give"):
         make_layout(num_heads=0)
     for changes, found in (({"head_dim": 7}, "dim=16 and head_dim=7"), ({"dim": 15, "head_dim": 6}, "dim=15 and head")):
-        with pytest.raises(ValueError, match=rf"must be positive and even, .*; found {found}.*\. Change the odd one"):
+        with pytest.raises(ValueError, match=rf"must be positive and even, .*; found {found}.*\. Give even numbers"):
             make_layout(**changes)
     with pytest.raises(ValueError, match="The kernel size must be odd; found 4"):
         make_layout(kernel_size=4)
