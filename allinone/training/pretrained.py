@@ -1,22 +1,24 @@
 """Training that starts from a pretrained encoder: a Hugging Face directory, or a state dict of torchaudio."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from allinone.data.batch import Batch
 from allinone.layers import FeatureSettings, WaveformSettings, WhisperLogMelSettings
 from allinone.models import Layout, TransformerLayout, WaveformLayout
 from allinone.models.huggingface import CONFIG, Pretrained, is_huggingface, pretrained_labels, read_pretrained
-from allinone.models.importance import head_norms, sort_by_importance, unit_norms
 from allinone.models.published_weights import take_published
 from allinone.models.torchaudio_names import from_torchaudio, is_torchaudio
 from allinone.models.weight_files import read_state_dict
 from allinone.subnet import SubnetConfig
 from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
+from allinone.training.importance import sort_units_and_heads
 from allinone.training.start import take_over_weights
 
 logger = logging.getLogger(__name__)
@@ -47,11 +49,11 @@ def labels_of(source: Path) -> Tokenizer | None:
     return pretrained_labels(source) if source.is_dir() else None
 
 
-def take_over_pretrained(task: SpeechTask, source: Path) -> None:
+def take_over_pretrained(task: SpeechTask, source: Path, batches: Iterable[Batch] | None = None) -> None:
     """Starts a supernet from a pretrained encoder; from its CTC output, too, if the labels are the supernet's.
 
     Where the supernet has members that are narrower than the encoder, or have fewer heads, units and heads are sorted
-    by importance first.
+    by importance first: ``batches`` decide on the order, or else the weights.
 
     Raises:
         ValueError: if the source cannot be read, or is not what the supernet's layout, features and space ask for.
@@ -63,7 +65,7 @@ def take_over_pretrained(task: SpeechTask, source: Path) -> None:
             "Give network=pretrained, or a named network that suits it."
         )
     weights = _from_directory(task, layout, source) if source.is_dir() else _from_state_dict(layout, source)
-    take_over_weights(task, _sorted(task, layout, weights), str(source))
+    take_over_weights(task, _sorted(task, layout, weights, batches), str(source))
 
 
 def refuse_other_features(layout: Layout, features: FeatureSettings) -> None:
@@ -119,7 +121,9 @@ def _from_state_dict(layout: TransformerLayout, source: Path) -> dict[str, Tenso
     return {f"encoder.{name}": weight for name, weight in taken.items()}
 
 
-def _sorted(task: SpeechTask, layout: TransformerLayout, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def _sorted(
+    task: SpeechTask, layout: TransformerLayout, weights: dict[str, Tensor], batches: Iterable[Batch] | None
+) -> dict[str, Tensor]:
     """The weights with units and heads in the order of their importance, where that matters."""
     narrower = task.space.widths != (layout.ffn_dim,)
     fewer = task.space.heads not in ((), (layout.num_heads,))
@@ -130,8 +134,11 @@ def _sorted(task: SpeechTask, layout: TransformerLayout, weights: dict[str, Tens
     prefix = "encoder."
     state = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
     encoder.load_state_dict(state, assign=True)
-    if narrower:
-        sort_by_importance(encoder, unit_norms(encoder))
-    if fewer:
-        sort_by_importance(encoder, head_norms(encoder))
+    sort_units_and_heads(
+        encoder,
+        units=narrower,
+        heads=fewer,
+        hear=lambda waveforms, lengths: encoder(*task.features(waveforms, lengths)),
+        batches=batches,
+    )
     return weights | {prefix + name: weight for name, weight in encoder.state_dict().items()}

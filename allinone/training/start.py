@@ -1,19 +1,21 @@
 """Where training starts from: the supernet of a checkpoint, or a new one that takes over trained weights."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from allinone.data.batch import Batch
 from allinone.layers import SpecAugment, TimeMasks
-from allinone.models.importance import head_norms, sort_by_importance, unit_norms
 from allinone.quantization import Quantised
 from allinone.tasks.description import restore
+from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
 from allinone.training.checkpoints import STATISTICS, read_checkpoint
+from allinone.training.importance import sort_units_and_heads
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +43,13 @@ def load_task(path: Path, augment: SpecAugment | TimeMasks | None = None) -> tup
     return task, about
 
 
-def take_over_checkpoint(task: SpeechTask, path: Path) -> None:
+def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] | None = None) -> None:
     """Starts a supernet from the weights of a checkpoint.
 
     The same supernet takes over everything, scales included. Another one (other depths, widths, heads or bits) takes
     the weights of the checkpoint's largest member. If its members had only one width, its feed-forward units are sorted
-    by importance first; if they had one number of heads, its attention heads are.
+    by importance first; if they had one number of heads, its attention heads are. ``batches`` decide on the order, or
+    else the weights.
 
     Raises:
         ValueError: if the checkpoint's network is smaller, or has other sizes or labels.
@@ -61,10 +64,16 @@ def take_over_checkpoint(task: SpeechTask, path: Path) -> None:
         task.load_state_dict(source.state_dict())
         return
     refuse_other_heads(task, source, str(path))
-    if len(source.space.widths) == 1:
-        sort_by_importance(source, unit_norms(source))
-    if len(source.space.heads) <= 1:
-        sort_by_importance(source, head_norms(source))
+    largest = source.space.largest
+    if batches is not None and source.encoder.lacks_statistics(largest):
+        recalibrate(source, batches, [largest])
+    sort_units_and_heads(
+        source,
+        units=len(source.space.widths) == 1,
+        heads=len(source.space.heads) <= 1,
+        hear=lambda waveforms, lengths: source(waveforms, lengths, largest),
+        batches=batches,
+    )
     take_over_weights(task, _plain_parameters(source), str(path))
 
 
