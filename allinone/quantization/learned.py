@@ -11,6 +11,7 @@ from allinone.quantization.affine import Quantised, fake_quantise, integer_range
 from allinone.quantization.granularity import Granularity, PerChannel
 
 _CANDIDATES = 50
+_SURELY = 0.999  # beyond rounding
 _CACHED = 2**18  # weights at a time: as many as a processor keeps at hand
 
 
@@ -53,12 +54,16 @@ def _least_squares_scale(weight: Tensor, bits: int, granularity: Granularity) ->
 
 
 def _best_of_candidates(rows: Tensor, unclamped: Tensor, bits: int) -> Tensor:
+    """From the largest fraction down, until the error of a row's largest weight alone is more than the least of all."""
     low, high = integer_range(bits)
     best, least, error = unclamped, torch.full_like(unclamped, torch.inf), torch.empty_like(rows)
-    for fraction in torch.linspace(0.1, 1.0, _CANDIDATES).tolist():
+    for fraction in reversed(torch.linspace(0.1, 1.0, _CANDIDATES).tolist()):
+        clamped = max(0.0, high + fraction * low) * unclamped  # of the largest weight, at the end that reaches further
+        if (_SURELY * clamped.square() > least).all():
+            break
         scale = unclamped * fraction
         torch.div(rows, scale, out=error).round_().clamp_(low, high).mul_(scale).sub_(rows)
         squares = torch.linalg.vecdot(error, error)[:, None]
-        best = torch.where(squares < least, scale, best)
+        best = torch.where(squares <= least, scale, best)
         least = torch.minimum(squares, least)
     return best
