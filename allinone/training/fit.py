@@ -69,7 +69,7 @@ class FitSettings:
     @property
     def processes(self) -> int:
         """How many processes train, on all machines."""
-        devices = self.devices
+        devices: Any = self.devices
         if devices in ("auto", -1, "-1"):
             on_gpu = self.accelerator != "cpu" and torch.cuda.is_available()
             per_machine = torch.cuda.device_count() if on_gpu else 1

@@ -116,12 +116,13 @@ def make_step(layout: Any, space: SearchSpace, features: Any, **changes: Any) ->
 
 def allocated(training: TrainingStep, utterances: int, seconds: float, folder: Any) -> int:
     """The most bytes of tensors that two steps have at once."""
-    trace = folder / "trace.json"
+    trace, task = folder / "trace.json", training.task()
+    weights = sum(weight.nbytes for weight in task.parameters())
     gc.collect()
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True, acc_events=True
     ) as profile:
-        step = training.build(training.task())
+        step = training.build(task)
         batch = noise_batch(utterances, seconds, training.tokenizer.vocab_size)
         step(batch, 0)
         step(batch, 1)
@@ -131,7 +132,7 @@ def allocated(training: TrainingStep, utterances: int, seconds: float, folder: A
         ((event["ts"], event["args"]) for event in events if event.get("name") == "[memory]"), key=itemgetter(0)
     )
     before = memory[0][1]["Total Allocated"] - memory[0][1]["Bytes"]
-    return max(counts["Total Allocated"] for _, counts in memory) - before
+    return max(counts["Total Allocated"] for _, counts in memory) - before + weights
 
 
 @pytest.mark.parametrize(
