@@ -25,16 +25,11 @@ from allinone.text import CharTokenizer, SentencePieceTokenizer, Tokenizer, Voca
 from allinone.training.pretrained import take_over_pretrained
 from tests.export import families
 from tests.laws.transformers import LAYOUTS, make_transformer
-from tests.published import CTC_KINDS, SYMBOLS, make_published, save_published
+from tests.published import CTC_KINDS, SYMBOLS
 
 UNIFORM, FEW_BITS = "2-48-32bit-h4", "2-48-4bit-h4"
 NARROW, FEW_HEADS, MIXED = "1-24-32bit-h4+1-48-32bit-h4", "2-24-32bit-h2", "1-24-4bit-h4+1-48-32bit-h2"
 ENGLISH = VocabularyTokenizer(SYMBOLS)
-
-
-@pytest.fixture(scope="module")
-def directories(tmp_path_factory) -> dict[str, Path]:
-    return {kind: save_published(make_published(kind), tmp_path_factory.mktemp("published")) for kind in CTC_KINDS}
 
 
 @cache

@@ -1,51 +1,22 @@
 """A pretrained encoder computes here what it computes in transformers, whatever file it comes in."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn import functional
-from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model, WhisperFeatureExtractor
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
-from allinone.layers import WaveformSettings, WhisperLogMelSettings
+from allinone.layers import WaveformSettings
 from allinone.models.huggingface import Pretrained, pretrained_features, pretrained_layout, read_pretrained
 from allinone.models.published_config import read_layout, write_config
-from allinone.subnet import SubnetConfig
-from tests.published import CTC_KINDS, GROUP_NORM, make_published, make_whisper, perturb_published, save_published
+from tests.models.imported import assert_close, assert_same, build, noise, rewrite
+from tests.published import CTC_KINDS, GROUP_NORM, make_published, perturb_published
 
-TOLERANCE = 1e-4
 LENGTHS = (16_000, 9_333, 401)
 
 kinds = pytest.mark.parametrize("kind", CTC_KINDS)
-
-
-@pytest.fixture(scope="module")
-def directories(tmp_path_factory) -> dict[str, Path]:
-    return {kind: save_published(make_published(kind), tmp_path_factory.mktemp("published")) for kind in CTC_KINDS}
-
-
-@pytest.fixture(scope="module")
-def whisper(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("whisper")
-    make_whisper().save_pretrained(folder)
-    return folder
-
-
-def build(pretrained: Pretrained) -> tuple[nn.Module, nn.Linear]:
-    """Encoder and CTC output as plain modules."""
-    layout = pretrained.layout
-    encoder, head = layout.build(SubnetConfig.uniform(layout.num_layers, layout.ffn_dim)), nn.Linear(layout.dim, 32)
-    parts = nn.ModuleDict({"encoder": encoder, "head": head}).eval()
-    parts.load_state_dict(pretrained.weights if pretrained.tokenizer else {**pretrained.weights, **fresh(head)})
-    return encoder, head
-
-
-def fresh(head: nn.Linear) -> dict[str, Tensor]:
-    return {f"head.{name}": weight for name, weight in head.named_parameters()}
 
 
 @torch.no_grad()
@@ -60,14 +31,6 @@ def published_logits(kind: str, waveforms: Tensor, mask: Tensor | None = None) -
     return make_published(kind)(waveforms, attention_mask=mask).logits
 
 
-def noise(*shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
-
-
-def close(found: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=0, atol=TOLERANCE)
-
-
 @kinds
 @pytest.mark.parametrize("samples", LENGTHS)
 def test_an_imported_network_has_the_logits_of_transformers(kind, samples, directories):
@@ -76,7 +39,7 @@ def test_an_imported_network_has_the_logits_of_transformers(kind, samples, direc
     expected = published_logits(kind, waveforms)
     assert lengths == [expected.shape[1]] * 2
     assert expected.std() > 0.1
-    close(found, expected)
+    assert_close(found, expected)
 
 
 # data2vec's convolutions for positions see what the one before made of the padding
@@ -89,7 +52,7 @@ def test_padded_batches_have_the_logits_of_transformers_where_its_norms_see_no_p
     found, frames = logits(read_pretrained(directories[kind]), waveforms, lengths.tolist())
     expected = published_logits(kind, waveforms, mask)
     for index, valid in enumerate(frames):
-        close(found[index, :valid], expected[index, :valid])
+        assert_close(found[index, :valid], expected[index, :valid])
 
 
 @kinds
@@ -98,7 +61,7 @@ def test_an_utterance_of_an_imported_network_does_not_depend_on_its_batch(kind, 
     together, frames = logits(pretrained, waveforms, lengths)
     for index, valid in enumerate(frames):
         alone, _ = logits(pretrained, waveforms[index : index + 1, : lengths[index]], lengths[index : index + 1])
-        close(together[index, :valid], alone[0])
+        assert_close(together[index, :valid], alone[0])
 
 
 @kinds
@@ -123,26 +86,7 @@ def test_the_base_size_of_wav2vec2_has_the_hidden_states_of_transformers(tmp_pat
     waveforms = noise(1, 20_000)
     with torch.no_grad():
         found, _ = build(pretrained)[0](waveforms[..., None], torch.tensor([20_000]))
-        close(found, network(waveforms).last_hidden_state)
-
-
-def rewrite(source: Path, target: Path, change: Any) -> Path:
-    """A copy of a directory with other tensors."""
-    for path in source.iterdir():
-        if path.suffix == ".json":
-            (target / path.name).write_bytes(path.read_bytes())
-    save_file(
-        {name: weight.contiguous() for name, weight in change(load_file(source / "model.safetensors")).items()},
-        target / "model.safetensors",
-    )
-    return target
-
-
-def same(one: Pretrained, other: Pretrained, tolerance: float = 0.0) -> None:
-    assert one.weights.keys() == other.weights.keys()
-    for name, weight in one.weights.items():
-        assert weight.dtype == other.weights[name].dtype == torch.float32
-        torch.testing.assert_close(weight, other.weights[name], rtol=tolerance, atol=tolerance)
+        assert_close(found, network(waveforms).last_hidden_state)
 
 
 def test_both_spellings_of_weight_normalisation_are_read(directories, tmp_path):
@@ -154,14 +98,14 @@ def test_both_spellings_of_weight_normalisation_are_read(directories, tmp_path):
         return tensors
 
     source = directories["hubert base"]
-    same(read_pretrained(rewrite(source, tmp_path, old)), read_pretrained(source))
+    assert_same(read_pretrained(rewrite(source, tmp_path, old)), read_pretrained(source))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
 def test_weights_of_another_precision_become_float32(dtype, directories, tmp_path):
     source = directories["wavlm base"]
     halved = rewrite(source, tmp_path, lambda tensors: {name: weight.to(dtype) for name, weight in tensors.items()})
-    same(read_pretrained(halved), read_pretrained(source), 0.0 if dtype == torch.float64 else 1e-2)
+    assert_same(read_pretrained(halved), read_pretrained(source), 0.0 if dtype == torch.float64 else 1e-2)
 
 
 def test_names_without_the_prefix_of_the_family_are_read_and_what_is_not_of_the_encoder_is_left_out(
@@ -172,7 +116,7 @@ def test_names_without_the_prefix_of_the_family_are_read_and_what_is_not_of_the_
         return named | {"quantizer.codevectors": torch.ones(2), "project_hid.weight": torch.ones(2)}
 
     source = directories["wav2vec2 base"]
-    same(read_pretrained(rewrite(source, tmp_path, bare)), read_pretrained(source))
+    assert_same(read_pretrained(rewrite(source, tmp_path, bare)), read_pretrained(source))
 
 
 def test_a_vector_for_masked_frames_that_is_not_there_is_zero(directories, tmp_path):
@@ -203,7 +147,7 @@ def test_a_pickled_state_dict_is_read(directories, tmp_path, old_format):
         tmp_path / "pytorch_model.bin",
         _use_new_zipfile_serialization=not old_format,
     )
-    same(read_pretrained(tmp_path), read_pretrained(source))
+    assert_same(read_pretrained(tmp_path), read_pretrained(source))
 
 
 def test_reading_leaves_the_files_as_they_are_even_if_weights_are_changed(directories):
@@ -236,42 +180,6 @@ def test_without_a_vocabulary_the_output_is_left_out(directories, tmp_path):
     assert not any(name.startswith("head.") for name in found.weights)
 
 
-@torch.no_grad()
-def test_whisper_has_the_frames_of_transformers_at_thirty_seconds(whisper):
-    features = noise(2, 80, 3000)
-    found, lengths = build(read_pretrained(whisper))[0](features.transpose(1, 2), torch.tensor([3000, 3000]))
-    assert lengths.tolist() == [1500, 1500]
-    close(found, make_whisper().encoder(features).last_hidden_state)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("frames", [1, 7, 400])
-def test_short_whisper_input_has_the_frames_of_the_same_modules_over_the_first_positions(whisper, frames):
-    features, modules = noise(1, 80, frames), make_whisper().encoder
-    x = functional.gelu(modules.conv2(functional.gelu(modules.conv1(features)))).transpose(1, 2)
-    x = x + modules.embed_positions.weight[: x.shape[1]]
-    for layer in modules.layers:
-        x = layer(x, None)
-        x = x[0] if isinstance(x, tuple) else x
-    padded = functional.pad(features, (0, 50), value=3.0).transpose(1, 2)
-    found, lengths = build(read_pretrained(whisper))[0](padded, torch.tensor([frames]))
-    close(found[:, : lengths[0]], modules.layer_norm(x))
-
-
-def test_whisper_is_read_from_networks_of_any_kind(whisper, tmp_path):
-    plain = load_file(whisper / "model.safetensors")
-    for index, prefix in enumerate(("model.", "")):
-        folder = tmp_path / str(index)
-        folder.mkdir()
-
-        def named(tensors, prefix=prefix):
-            encoder = {name.removeprefix("encoder."): weight for name, weight in tensors.items() if "encoder." in name}
-            return {prefix + name: weight for name, weight in tensors.items()} if prefix else encoder
-
-        assert plain
-        same(read_pretrained(rewrite(whisper, folder, named)), read_pretrained(whisper))
-
-
 @pytest.mark.parametrize("normalise", [True, False])
 def test_waveforms_are_those_of_the_published_feature_extractor(normalise, tmp_path, directories):
     extractor: Any = Wav2Vec2FeatureExtractor(do_normalize=normalise, return_attention_mask=True)
@@ -285,19 +193,3 @@ def test_waveforms_are_those_of_the_published_feature_extractor(normalise, tmp_p
     found, lengths = settings.build()(padded, torch.tensor([9_000, 4_001]))
     assert lengths.tolist() == [9_000, 4_001]
     torch.testing.assert_close(found[..., 0], expected, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("bands", [80, 128])
-def test_log_mel_features_are_those_of_the_published_feature_extractor(bands, tmp_path, whisper):
-    extractor: Any = WhisperFeatureExtractor(feature_size=bands)
-    extractor.save_pretrained(tmp_path)
-    config = json.loads((whisper / "config.json").read_text()) | {"num_mel_bins": bands}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    settings = pretrained_features(tmp_path)
-    assert settings == WhisperLogMelSettings(bands)
-    waveforms = 0.3 * noise(2, 33_333)
-    waveforms[0, 20_000:] *= 1e-3
-    expected = extractor([row.numpy() for row in waveforms], sampling_rate=16_000, padding=False, return_tensors="pt")
-    found, lengths = settings.build()(waveforms, torch.tensor([33_333] * 2))
-    assert lengths.tolist() == [208, 208]
-    close(found.transpose(1, 2), expected.input_features)

@@ -18,15 +18,10 @@ from allinone.tasks.speech import SpeechTask
 from allinone.text import CharTokenizer, VocabularyTokenizer
 from allinone.training.pretrained import is_pretrained, labels_of, refuse_other_features, take_over_pretrained
 from tests.models.test_torchaudio_names import make as make_torchaudio
-from tests.published import CTC_KINDS, SYMBOLS, make_published, make_whisper, save_published
+from tests.published import CTC_KINDS, SYMBOLS, make_published, make_whisper
 
 ELASTIC = SearchSpace((1, 2), (24, 48), (4, 32), heads=(2, 4))
 RIGID = SearchSpace((2,), (48,), (32,))
-
-
-@pytest.fixture(scope="module")
-def directories(tmp_path_factory) -> dict[str, Path]:
-    return {kind: save_published(make_published(kind), tmp_path_factory.mktemp("published")) for kind in CTC_KINDS}
 
 
 def make_task(layout: TransformerLayout, space: SearchSpace = ELASTIC, **changes: Any) -> SpeechTask:
