@@ -75,8 +75,9 @@ class FitSettings:
             per_machine = torch.cuda.device_count() if on_gpu else 1
         elif isinstance(devices, (int, str)) and str(devices).isdigit():
             per_machine = int(devices)
-        else:  # numbers of devices
-            per_machine = len([part for part in devices.split(",") if part] if isinstance(devices, str) else devices)
+        else:
+            numbers = devices.split(",") if isinstance(devices, str) else list(devices)
+            per_machine = sum(number != "" for number in numbers)
         return per_machine * self.num_nodes
 
     def build_strategy(self) -> str | Strategy:
