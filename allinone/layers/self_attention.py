@@ -1,7 +1,6 @@
 """Self-attention without positions of its own, as Transformer encoders have it; WavLM's gates on top."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +29,7 @@ class RelativeGate(nn.Module):
         self.linear = nn.Linear(head_dim, _GATE_UNITS)
         self.constant = nn.Parameter(torch.ones(num_heads))
         self.numbers = nn.Parameter(torch.arange(num_heads, dtype=torch.float32), requires_grad=False)
-        self.axes: Mapping[str, Axis] = MappingProxyType({"constant": Axis(0, "heads"), "numbers": Axis(0, "heads")})
+        self.axes: Mapping[str, Axis] = {"constant": Axis(0, "heads"), "numbers": Axis(0, "heads")}
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, time, dim)`` to factors of the bias ``(batch, heads, time, 1)``."""
@@ -65,7 +64,7 @@ class SelfAttention(nn.Module):
         axes = head_axes(head_dim) | ({} if self.gate is None else inside("gate", self.gate.axes))
         if not key_bias:
             del axes["key.bias"]
-        self.axes: Mapping[str, Axis] = MappingProxyType(axes)
+        self.axes: Mapping[str, Axis] = axes
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """``(batch, time, dim)`` to the same."""

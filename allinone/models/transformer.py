@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -37,9 +36,7 @@ class TransformerLayer(nn.Module):
         self.attention = attention
         self.feed_forward = FeedForward(dim, width, dropout, "gelu")
         self.attention_norm, self.feed_forward_norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.axes: Mapping[str, Axis] = MappingProxyType(
-            inside("attention", attention.axes) | inside("feed_forward", FeedForward.axes)
-        )
+        self.axes: Mapping[str, Axis] = inside("attention", attention.axes) | inside("feed_forward", FeedForward.axes)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """``(batch, time, dim)`` to the same."""

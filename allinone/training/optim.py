@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed
 from torch import Tensor, nn
+
+from allinone.training.sharding import ShardedAdamW
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,12 @@ class AdamW:
             {"params": scales, "weight_decay": 0.0, "lr": self.scale_lr},
         ]
         settings: dict[str, Any] = {"lr": self.lr, "betas": self.betas, "eps": self.eps, "fused": True}
-        if not (self.sharded and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1):
+        if self.sharded and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+            optimizer = ShardedAdamW(groups, **settings)
+            keep_unused_rows(optimizer.own, scales)
+        else:
             optimizer = torch.optim.AdamW(groups, **settings)
             keep_unused_rows(optimizer, scales)
-            return optimizer
-        from torch.distributed.optim import ZeroRedundancyOptimizer  # compiles, with a warning, when it is imported
-
-        groups = [group for group in groups if group["params"]]  # an empty one cannot be shared out
-        optimizer = ZeroRedundancyOptimizer(groups, torch.optim.AdamW, **settings)  # pyright: ignore[reportArgumentType]
-        keep_unused_rows(optimizer.optim, scales)
         return optimizer
 
 
