@@ -40,7 +40,7 @@ class Arithmetic:
         return dim * (_FULL + (2 * maps if self.mixed else _FULL))
 
 
-def kept_by_layer(layout: Layout, layer: LayerConfig, time: int, arithmetic: Arithmetic) -> float:
+def kept_by_layer(layout: Layout, layer: LayerConfig, time: int, arithmetic: Arithmetic, utterances: int = 1) -> float:
     """Bytes that a layer keeps of each frame.
 
     Args:
@@ -48,6 +48,7 @@ def kept_by_layer(layout: Layout, layer: LayerConfig, time: int, arithmetic: Ari
         layer: which part of it the layer is.
         time: frames of each utterance, to which attention attends.
         arithmetic: in what it computes.
+        utterances: of the batch.
 
     Raises:
         TypeError: for a layout whose activations nobody has counted.
@@ -57,8 +58,9 @@ def kept_by_layer(layout: Layout, layer: LayerConfig, time: int, arithmetic: Ari
         inner, dim, product = heads * layout.head_size, layout.dim, arithmetic.product
         norms = arithmetic.normed(dim, maps=3) + arithmetic.normed(dim)
         attention = 4 * inner * product + heads * _FULL  # queries, keys, values, what is attended to; log-sum-exp
-        if layout.buckets is not None:  # what gates hear, and scores
+        if layout.buckets is not None:  # what gates hear, scores, and the biases that all utterances share
             attention += inner * product + heads * time * (product if arithmetic.on_gpu else _FULL)
+            attention += heads * time * _FULL / utterances
         masks = (2 * dim + layer.width) * arithmetic.mask(layout.dropout)
         return norms + attention + 2 * layer.width * product + masks
     if isinstance(layout, ConformerLayout):

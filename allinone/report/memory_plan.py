@@ -143,7 +143,7 @@ def _member(
     """Bytes of a member's effective weights and activations, and of its largest operations."""
     time = step.layout.frames(frames)
     cells = utterances * time
-    kept = [cells * kept_by_layer(step.layout, layer, time, arithmetic) for layer in member.layers]
+    kept = [cells * kept_by_layer(step.layout, layer, time, arithmetic, utterances) for layer in member.layers]
     effective, largest = [0.0] * member.depth, 0
     for spec in step.layout.tensors(member):
         if not spec.name.startswith("layers.") or len(spec.shape) < 2:

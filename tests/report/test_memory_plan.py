@@ -85,7 +85,8 @@ def saved_bytes(layout: Any, bits: int, mixed: bool) -> tuple[int, int]:
 def test_a_layer_keeps_the_bytes_that_are_computed(layout, bits, dropout):
     layout = dataclasses.replace(layout, dropout=dropout)
     kept, frames = saved_bytes(layout, bits, mixed=False)
-    computed = kept_by_layer(layout, LayerConfig(layout.ffn_dim, bits), 40, Arithmetic(mixed=False, on_gpu=False))
+    arithmetic = Arithmetic(mixed=False, on_gpu=False)
+    computed = kept_by_layer(layout, LayerConfig(layout.ffn_dim, bits), 40, arithmetic, utterances=2)
     assert computed * frames == pytest.approx(kept, rel=0.03)
 
 
