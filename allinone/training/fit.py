@@ -73,9 +73,11 @@ class FitSettings:
         if devices in ("auto", -1, "-1"):
             on_gpu = self.accelerator != "cpu" and torch.cuda.is_available()
             per_machine = torch.cuda.device_count() if on_gpu else 1
-        elif isinstance(devices, (int, str)) and str(devices).isdigit():
+        elif isinstance(devices, int):
+            per_machine = devices
+        elif isinstance(devices, str) and devices.isdigit():
             per_machine = int(devices)
-        else:
+        else:  # their numbers
             numbers = devices.split(",") if isinstance(devices, str) else list(devices)
             per_machine = sum(number != "" for number in numbers)
         return per_machine * self.num_nodes
