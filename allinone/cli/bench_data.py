@@ -54,6 +54,7 @@ def training_step(config: DictConfig, tokenizer: Tokenizer) -> TrainingStep:
         features=instantiate(config.features),
         augment=instantiate(config.augment),
         adaptive_dropout=instantiate(config.adaptive_dropout),
+        layer_drop=config.layer_drop,
         sampler=instantiate(config.sampler)(space=instantiate(config.space)),
         objective=instantiate(config.objective),
         optimizer=instantiate(config.optimizer),

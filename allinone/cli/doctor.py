@@ -25,8 +25,8 @@ def run(config: DictConfig) -> None:
     folders = [RUNS, *([Path(config.data.cache)] if config.data.cache else [])]
     findings = list(examine(folders, where))
     fit = all(finding.fit != "no" for finding in findings)
-    if fit and HydraConfig.get().runtime.choices.get("experiment"):
-        findings.append(_memory(config, where))
+    if findings[0].fit != "no" and HydraConfig.get().runtime.choices.get("experiment"):
+        findings.extend(_memory(config, where, fit))
     if config.format == "json":
         show_json([asdict(finding) for finding in findings])
     else:
@@ -35,15 +35,20 @@ def run(config: DictConfig) -> None:
         raise SystemExit(1)
 
 
-def _memory(config: DictConfig, where: str) -> Finding:
-    from allinone.cli.bench_data import training_step  # needs a machine that is fit
-    from allinone.report.largest_step import examine_memory
+def _memory(config: DictConfig, where: str, fit: bool) -> list[Finding]:
+    from allinone.cli.bench_data import training_step  # needs versions that pair
+    from allinone.report.largest_step import examine_memory, examine_plan
+    from allinone.training import FitSettings
 
     tokenizer = instantiate(config.tokenizer)
     step = training_step(config, tokenizer if isinstance(tokenizer, Tokenizer) else CharTokenizer())
-    devices = config.trainer.devices
-    processes = devices if where == "cpu" and isinstance(devices, int) else 1
-    return examine_memory(step, config.data.batch_seconds, config.data.max_seconds, processes)
+    settings: FitSettings = instantiate(config.trainer)
+    batch = config.data.batch_seconds, config.data.max_seconds
+    plan = examine_plan(step, settings, *batch)
+    if plan.fit == "no" or not fit:
+        return [plan]
+    processes = settings.processes // settings.num_nodes if where == "cpu" else 1
+    return [plan, examine_memory(step, *batch, processes)]
 
 
 def _show(findings: list[Finding]) -> None:

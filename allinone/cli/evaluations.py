@@ -174,5 +174,5 @@ def _row(task: SpeechTask, evaluation: Evaluation) -> dict[str, Any]:
         "insertions": words.insertions,
         "words": words.words,
         "characters": characters.words,
-        **size(task.layout, task.whole_bytes, task.cost(evaluation.member)),
+        **size(task.full_bytes, task.whole_bytes, task.cost(evaluation.member)),
     }

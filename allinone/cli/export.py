@@ -9,18 +9,23 @@ from omegaconf import DictConfig
 from allinone.cli.trained_data import provide_statistics, trained_data
 from allinone.decoding import Greedy
 from allinone.export import Manifest, write_artefact
+from allinone.export.huggingface import WEIGHTS, write_huggingface
 from allinone.subnet import SubnetConfig
 from allinone.training.start import load_task
 
 logger = logging.getLogger(__name__)
 
+_FORMATS = {"allinone": write_artefact, "huggingface": write_huggingface}
+
 
 def run(config: DictConfig) -> None:
     """Writes the directory and says what is in it."""
+    if config.format not in _FORMATS:
+        raise ValueError(f"format must be one of {', '.join(_FORMATS)}; found {config.format!r}. Choose one of these.")
     task, about = load_task(Path(config.checkpoint))
     member = task.space.parse(config.subnet)
     provide_statistics(task, [member], about, lambda: trained_data(task, about), device="cpu")
-    folder = write_artefact(
+    folder = _FORMATS[config.format](
         task,
         member,
         Path(str(config.output)),
@@ -29,6 +34,14 @@ def run(config: DictConfig) -> None:
         about_data=config.about_data,
         overwrite=config.overwrite,
     )
+    if config.format == "huggingface":
+        logger.info(
+            "%s is in %s: %.2f MB of weights in float32, which transformers opens; its outputs are the supernet's.",
+            member.name,
+            config.output,
+            (folder / WEIGHTS).stat().st_size / 1e6,
+        )
+        return
     manifest = Manifest.read(folder)
     logger.info(
         "%s is in %s: %.2f MB of weights, %.1f times smaller by the papers' rule than the largest encoder at full "

@@ -3,7 +3,6 @@
 import random
 from typing import Any
 
-from allinone.models import Layout, full_precision_bytes
 from allinone.subnet import Cost, SearchSpace, SubnetConfig
 
 
@@ -35,18 +34,18 @@ def members_to_list(space: SearchSpace, sample: int, seed: int) -> list[SubnetCo
     return list(dict.fromkeys((space.largest, *between, space.smallest)))
 
 
-def size(layout: Layout, whole: int, cost: Cost) -> dict[str, Any]:
+def size(full: float, whole: int, cost: Cost) -> dict[str, Any]:
     """The columns on the size of a member, as JSON takes them.
 
     Args:
-        layout: of the encoders.
+        full: bytes of the largest network at full precision, by the papers' rule.
         whole: stored bytes of the whole recogniser at full precision.
         cost: of the member.
     """
     return {
         "parameters": round(cost.parameters),
         "bytes": round(cost.bytes),
-        "ratio": full_precision_bytes(layout) / cost.bytes,
+        "ratio": full / cost.bytes,
         "bytes_stored": cost.bytes_stored,
         "system_ratio": whole / cost.bytes_stored,
         "macs": round(cost.macs),

@@ -16,7 +16,7 @@ from allinone.cli.tables import (
     show_json,
     show_table,
 )
-from allinone.models import DecoderLayout, Layout
+from allinone.models import DecoderLayout, Layout, full_precision_bytes
 from allinone.quantization import Quantizer
 from allinone.subnet import SearchSpace
 from allinone.tasks.speech import full_system_bytes, refuse_misfit, system_cost
@@ -34,9 +34,9 @@ def run(config: DictConfig) -> None:
     refuse_misfit(layout, space, attention)
     quantizer: Quantizer = instantiate(config.quantizer)
     vocab_size = _vocab_size(config.tokenizer)
-    whole = full_system_bytes(layout, attention, vocab_size)
+    full, whole = full_precision_bytes(layout, vocab_size), full_system_bytes(layout, attention, vocab_size)
     rows = [
-        {"name": member.name, **size(layout, whole, system_cost(layout, attention, member, quantizer, vocab_size))}
+        {"name": member.name, **size(full, whole, system_cost(layout, attention, member, quantizer, vocab_size))}
         for member in members_to_list(space, config.sample, config.seed)
     ]
     if config.format == "json":

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 from allinone.cli.members import members_to_list
 from allinone.cli.processes import is_first
 from allinone.cli.run_folder import CHECKPOINTS, FINISHED
-from allinone.data import SpeechDataModule
+from allinone.data import Batch, SpeechDataModule
 from allinone.export.artefact import read_artefact
+from allinone.layers import FeatureSettings
 from allinone.models import Layout
 from allinone.report.machine import code, machine
 from allinone.subnet import Sampler, SearchSpace
@@ -35,8 +37,10 @@ from allinone.training.checkpoints import (
     step_checkpoints,
     write_model,
 )
+from allinone.training.importance import check_ranking
+from allinone.training.pretrained import is_pretrained, labels_of, refuse_other_features, take_over_pretrained
 from allinone.training.resume import refuse_changes
-from allinone.training.start import load_task, take_over_checkpoint, take_over_weights
+from allinone.training.start import load_task, refuse_other_heads, take_over_checkpoint, take_over_weights
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +57,7 @@ def run(config: DictConfig) -> None:
     logger.info("This run writes to %s.", folder)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     settings: FitSettings = instantiate(config.trainer)
+    check_ranking(config.importance)
     layout: Layout = instantiate(config.network)
     space: SearchSpace = instantiate(config.space)
     sampler: Sampler = instantiate(config.sampler)(space=space)
@@ -65,7 +70,7 @@ def run(config: DictConfig) -> None:
     if is_first():
         (folder / "data.json").write_text(json.dumps(report.to_dict(), indent=1))
     if start is None:
-        _initialise(task, config.init)
+        _initialise(task, config.init, data.calibration_loader() if config.importance == "activations" else None)
     else:
         _continue(data, *start)
     objective: Objective = instantiate(config.objective)
@@ -123,34 +128,54 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 
 def _task(config: DictConfig, layout: Layout, space: SearchSpace, data: SpeechDataModule) -> SpeechTask:
     """The supernet; one that starts from trained weights keeps their labels."""
+    features: FeatureSettings = instantiate(config.features)
+    refuse_other_features(layout, features)
     return SpeechTask(
         layout=layout,
         space=space,
         tokenizer=_tokenizer(config, data),
         quantizer=instantiate(config.quantizer),
-        features=instantiate(config.features),
+        features=features,
         attention=instantiate(config.attention),
         augment=instantiate(config.augment),
         adaptive_dropout=instantiate(config.adaptive_dropout),
+        layer_drop=config.layer_drop,
     )
 
 
 def _tokenizer(config: DictConfig, data: SpeechDataModule) -> Tokenizer:
     if config.init is not None:
-        source = Path(config.init)
-        if source.is_dir():
-            return read_artefact(source).tokenizer
-        return restore(read_checkpoint(source)["allinone"]["tokenizer"])
+        labels = _labels_of(Path(config.init))
+        if labels is not None:
+            return labels
     tokenizer = instantiate(config.tokenizer)
     return tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer(data.texts("train"))
 
 
-def _initialise(task: SpeechTask, source: str | None) -> None:
-    """Starts from nothing, from an exported member or from a checkpoint."""
-    if source is not None and Path(source).is_dir():
-        take_over_weights(task, read_artefact(Path(source)).weights, source)
-    elif source is not None:
-        take_over_checkpoint(task, Path(source))
+def _labels_of(source: Path) -> Tokenizer | None:
+    """The labels of what training starts from; None if it brings none."""
+    if is_pretrained(source):
+        return labels_of(source)
+    if source.is_dir():
+        return read_artefact(source).tokenizer
+    return restore(read_checkpoint(source)["allinone"]["tokenizer"])
+
+
+def _initialise(task: SpeechTask, source: str | None, batches: Iterable[Batch] | None) -> None:
+    """Starts from nothing, from a pretrained encoder, from an exported member or from a checkpoint.
+
+    The order of units and heads is decided by ``batches``, or else by weights.
+    """
+    if source is None:
+        return
+    if is_pretrained(Path(source)):
+        take_over_pretrained(task, Path(source), batches)
+    elif Path(source).is_dir():
+        artefact = read_artefact(Path(source))
+        refuse_other_heads(task, artefact.network, source)
+        take_over_weights(task, artefact.weights, source)
+    else:
+        take_over_checkpoint(task, Path(source), batches)
 
 
 def _teacher(config: DictConfig, task: SpeechTask, data: SpeechDataModule, hidden: float) -> SpeechTask | None:

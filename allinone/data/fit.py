@@ -1,5 +1,6 @@
 """Fit: whether an utterance can be learnt with CTC, at its own and at another speed."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -22,17 +23,20 @@ class CtcFit:
         frames: encoder frames that a number of samples at 16 kHz gives.
         max_seconds: longest utterance allowed.
         needed: frames that utterances need, by id, as far as ``problem`` has seen them.
+        unknown: characters without a label, and how many of these utterances have each.
     """
 
     tokenizer: Tokenizer
     frames: Callable[[int], int]
     max_seconds: float
     needed: dict[str, int] = field(default_factory=dict, repr=False)
+    unknown: Counter[str] = field(default_factory=Counter, repr=False)
 
     def problem(self, cut: Cut) -> tuple[str, str] | None:
         """Reason and detail why a cut cannot be learnt; None if it can."""
         text = text_of(cut)
         if unknown := self.tokenizer.unknown(text):
+            self.unknown.update(unknown)
             return UNKNOWN, f"{' '.join(sorted(unknown))} in {text!r}"
         labels = self.tokenizer.encode(text)
         needed = max(1, len(labels) + sum(left == right for left, right in pairwise(labels)))

@@ -152,6 +152,7 @@ class SpeechDataModule(lightning.LightningDataModule):
             for name, problem in problems.items():
                 if problem is not None:
                     report.add(problem[0], name, problem[1])
+        report.unknown = fit.unknown
         if self.train_utterances is not None:
             self.cuts["train"] = choose(self.cuts["train"], self.train_utterances)
         self._count(report)

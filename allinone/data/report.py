@@ -1,5 +1,6 @@
 """The data report: how many utterances there are, which were skipped and why."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,7 @@ class DataReport:
         problems: the skipped utterances by reason, each listed under the first reason found.
         resampled: how many recordings had another sample rate than 16 kHz, by rate in Hz.
         automatic_splits: whether splits were made here because the corpus gives none.
+        unknown: characters that the network has no label for, and how many utterances have each.
     """
 
     corpus: str
@@ -44,6 +46,7 @@ class DataReport:
     problems: dict[str, list[Problem]] = field(default_factory=dict)
     resampled: dict[int, int] = field(default_factory=dict)
     automatic_splits: bool = False
+    unknown: Counter[str] = field(default_factory=Counter)
 
     def add(self, reason: str, name: str, detail: str) -> None:
         """Note that an utterance is skipped."""
@@ -67,11 +70,23 @@ class DataReport:
             ValueError: if more than ``max_bad_share`` of the utterances are skipped, with the list.
         """
         if self.bad_share > max_bad_share:
+            advice = "correct the data, or raise max_bad_share if they may be skipped"
+            if 2 * len(self.problems.get(UNKNOWN, ())) > self.bad:
+                advice = (
+                    f"the network has no labels for {self._unknown()}: choose labels that cover the transcripts "
+                    "(tokenizer=...; an output that is taken over brings its own), or normalise the transcripts further"
+                )
             raise ValueError(
                 f"training requires at most {max_bad_share:.1%} unusable utterances (max_bad_share), found "
-                f"{self.bad_share:.1%}; correct the data, or raise max_bad_share if they may be skipped\n"
-                + self.summary()
+                f"{self.bad_share:.1%}; {advice}\n{self.summary()}"
             )
+
+    def _unknown(self) -> str:
+        """The most frequent characters without a label."""
+        counts = sorted(self.unknown.items(), key=lambda entry: (-entry[1], entry[0]))
+        more = len(counts) - _NAMED
+        shown = (f"{character!r} (in {count})" for character, count in counts[:_NAMED])
+        return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
     def to_dict(self) -> dict[str, Any]:
         """The whole report as plain JSON values."""
@@ -103,7 +118,8 @@ class DataReport:
         for reason in REASONS:
             problems = self.problems.get(reason, [])
             if problems:
-                lines.append(f"  {reason}: {len(problems)}")
+                which = f": {self._unknown()}" if reason == UNKNOWN and self.unknown else ""
+                lines.append(f"  {reason}: {len(problems)}{which}")
                 lines += [f"    {problem.id}: {problem.detail}" for problem in problems[:_NAMED]]
                 if len(problems) > _NAMED:
                     lines.append(f"    and {len(problems) - _NAMED} more")

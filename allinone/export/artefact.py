@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from allinone.export.extract import as_float, load_weights
 from allinone.export.manifest import AGAIN, FILE_NAME, Manifest
 from allinone.export.tensors import Weight, decode, payload
-from allinone.layers import LogMelSettings
+from allinone.layers import FeatureSettings
 from allinone.models import DecoderLayout, Layout
 from allinone.subnet import SubnetConfig
 from allinone.tasks import SpeechNetwork, build_network, restore
@@ -38,7 +38,7 @@ class Artefact:
     network: SpeechNetwork
     layout: Layout
     attention: DecoderLayout | None
-    features: LogMelSettings
+    features: FeatureSettings
     tokenizer: Tokenizer
 
     @property
@@ -115,7 +115,7 @@ def tokens_text(tokens: tuple[str, ...]) -> str:
     return "".join(f"{token} {label}\n" for label, token in enumerate(tokens))
 
 
-def _parts(manifest: Manifest, folder: Path) -> tuple[Any, DecoderLayout | None, LogMelSettings, Tokenizer]:
+def _parts(manifest: Manifest, folder: Path) -> tuple[Any, DecoderLayout | None, FeatureSettings, Tokenizer]:
     """Layout, attention decoder, features and tokenizer."""
     try:
         layout, attention, features, tokenizer = (restore(manifest.network.get(part)) for part in _PARTS)
@@ -127,7 +127,7 @@ def _parts(manifest: Manifest, folder: Path) -> tuple[Any, DecoderLayout | None,
     fits = (
         hasattr(layout, "build"),
         isinstance(attention, DecoderLayout | None),
-        isinstance(features, LogMelSettings),
+        isinstance(features, FeatureSettings),
         isinstance(tokenizer, Tokenizer),
     )
     if not all(fits):

@@ -1,5 +1,6 @@
 """The model card of an exported member: what it is, how well it recognises, how to use it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from allinone.export.manifest import Manifest
@@ -55,7 +56,7 @@ def model_card(manifest: Manifest, num_tokens: int) -> str:
     """The text of ``README.md``."""
     return _CARD.format(
         member=manifest.member,
-        layers=_member(SubnetConfig.parse(manifest.member)),
+        layers=member_sentence(SubnetConfig.parse(manifest.member)),
         parameters=manifest.parameters / 1e6,
         stored=manifest.bytes_stored / 1e6,
         encoder=manifest.bytes / 1e6,
@@ -63,37 +64,45 @@ def model_card(manifest: Manifest, num_tokens: int) -> str:
         macs=manifest.macs / 1e6,
         tokens=num_tokens,
         outputs=_outputs(manifest.network.get("attention")),
-        results=_results(manifest),
-        data=_data(manifest),
+        results=result_rows(manifest.results),
+        data=data_sentence(manifest.training_data.get("about"), manifest.training_data.get("hash")),
         version=manifest.versions.get("allinone", "of unknown version"),
     )
 
 
-def _member(member: SubnetConfig) -> str:
+def member_sentence(member: SubnetConfig) -> str:
+    """The layers of a member in words."""
     return _layers(member.layers) + (f"; its attention decoder has {_layers(member.decoder)}" if member.decoder else "")
 
 
 def _layers(layers: tuple[LayerConfig, ...]) -> str:
-    return ", then ".join(
-        f"{count} layer{'s' if count != 1 else ''} of {layer.width} feed-forward units and {layer.bits} bits per weight"
-        for count, layer in runs(layers)
-    )
+    return ", then ".join(f"{_count(number, 'layer')} of {_layer(layer)}" for number, layer in runs(layers))
+
+
+def _layer(layer: LayerConfig) -> str:
+    heads = "" if layer.heads is None else f", {_count(layer.heads, 'attention head')}"
+    return f"{layer.width} feed-forward units{heads} and {layer.bits} bits per weight"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def _outputs(attention: dict[str, Any] | None) -> str:
     return "CTC" if attention is None else "CTC and an attention decoder"
 
 
-def _results(manifest: Manifest) -> str:
+def result_rows(results: Mapping[str, Mapping[str, float]] | None) -> str:
+    """Measured error rates as rows of a table."""
     rows = [
         f"| {measure.upper()} on {split} | {value:.2f} % |"
-        for split, measures in (manifest.results or {}).items()
+        for split, measures in (results or {}).items()
         for measure, value in measures.items()
     ]
     return "".join(f"{row}\n" for row in rows) or "| error rates | not measured when this was exported |\n"
 
 
-def _data(manifest: Manifest) -> str:
-    about = manifest.training_data.get("about") or "The training data was not described when this was exported."
-    digest = manifest.training_data.get("hash")
+def data_sentence(about: str | None, digest: str | None) -> str:
+    """What is known about the training data."""
+    about = about or "The training data was not described when this was exported."
     return f"{about} Hash of the training data: `{digest}`." if digest else about

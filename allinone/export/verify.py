@@ -58,8 +58,34 @@ def verify_outputs(network: nn.Module, task: "SpeechTask", subnet: SubnetConfig)
         )
     for wanted, got in zip(required, found, strict=True):
         if not torch.equal(wanted, got):
-            difference = (wanted - got).abs().max().item() if wanted.shape == got.shape else "other shapes"
-            raise _refusal("the outputs", "exactly those of the supernet", f"a difference of {difference}")
+            raise _refusal("the outputs", "exactly those of the supernet", f"a difference of {_distance(wanted, got)}")
+
+
+def verify_ctc(network: nn.Module, task: "SpeechTask", subnet: SubnetConfig, tolerance: float) -> None:
+    """Makes sure that the CTC output of a plain network is that of the member, on a padded batch.
+
+    Args:
+        network: as read from the disk.
+        task: the supernet, on the CPU and in evaluation mode.
+        subnet: the member.
+        tolerance: how far logarithms of probabilities may be apart.
+
+    Raises:
+        RuntimeError: if they are further apart.
+    """
+    waveforms, lengths = _batch(task.features.settings.sample_rate)
+    with torch.no_grad():
+        required, found = task(waveforms, lengths, subnet), network(waveforms, lengths)
+    if not _distance(required.log_probs, found.log_probs) <= tolerance or not torch.equal(
+        required.lengths, found.lengths
+    ):
+        distance = _distance(required.log_probs, found.log_probs)
+        raise _refusal("the outputs", f"within {tolerance} of the supernet's", f"a difference of {distance}")
+
+
+def _distance(wanted: torch.Tensor, got: torch.Tensor) -> float:
+    """The largest difference; infinite between other shapes."""
+    return (wanted - got).abs().max().item() if wanted.shape == got.shape else float("inf")
 
 
 def _said(heard: Heard) -> list[torch.Tensor]:

@@ -17,7 +17,6 @@ from allinone.export.folder import complete_folder
 from allinone.export.manifest import Manifest, file_entry, is_exported_member
 from allinone.export.tensors import encode, payload
 from allinone.export.verify import verify_outputs, verify_size
-from allinone.models import full_precision_bytes
 from allinone.subnet import SubnetConfig
 from allinone.tasks import describe
 
@@ -57,8 +56,8 @@ def write_artefact(
         RuntimeError: if what was written is not the supernet's member; the folder is then as it was before.
     """
     folder = Path(folder)
-    _check_results(results or {})
-    with complete_folder(folder, replaceable=is_exported_member if overwrite else _nothing) as partial:
+    check_results(results or {})
+    with complete_folder(folder, replaceable=is_exported_member if overwrite else nothing) as partial:
         task = evaluation_copy(task, subnet)
         tensors, table = encode(task.weights(subnet))
         (partial / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))  # save_file would hide it from others
@@ -71,7 +70,7 @@ def write_artefact(
             bytes=round(cost.bytes),
             bytes_stored=cost.bytes_stored,
             macs=round(cost.macs),
-            ratio=full_precision_bytes(task.layout) / cost.bytes,
+            ratio=task.full_bytes / cost.bytes,
             network={
                 "layout": describe(task.layout),
                 "attention": describe(task.attention),
@@ -83,7 +82,7 @@ def write_artefact(
             tokens=TOKENS,
             training_data={"hash": data_hash, "about": about_data},
             results=None if results is None else {split: dict(rates) for split, rates in results.items()},
-            versions=_versions(),
+            versions=versions(),
             files={},
         )
         (partial / CARD).write_text(model_card(manifest, task.tokenizer.vocab_size), encoding="utf-8")
@@ -93,7 +92,8 @@ def write_artefact(
     return folder
 
 
-def _check_results(results: Mapping[str, Mapping[str, float]]) -> None:
+def check_results(results: Mapping[str, Mapping[str, float]]) -> None:
+    """Raises ValueError if results are no finite error rates by split."""
     for split, rates in results.items():
         if not isinstance(rates, Mapping) or not all(isfinite(rate) for rate in rates.values()):
             raise ValueError(
@@ -102,13 +102,15 @@ def _check_results(results: Mapping[str, Mapping[str, float]]) -> None:
             )
 
 
-def _nothing(folder: Path) -> bool:
+def nothing(folder: Path) -> bool:
+    """What may be replaced where nothing may."""
     return False
 
 
-def _versions() -> dict[str, str]:
-    versions = {"torch": torch.__version__, "safetensors": version("safetensors")}
+def versions() -> dict[str, str]:
+    """Of allinone, where it is installed, and of the packages that write weights."""
+    others = {"torch": torch.__version__, "safetensors": version("safetensors")}
     try:
-        return {"allinone": version("allinone")} | versions
+        return {"allinone": version("allinone")} | others
     except PackageNotFoundError:  # run from a checkout that is not installed
-        return versions
+        return others

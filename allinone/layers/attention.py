@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from allinone.layers.axes import Axis, head_axes
 from allinone.layers.dropout import Dropout
 from allinone.layers.lengths import padding_mask
 
@@ -48,19 +49,26 @@ class RelativeSelfAttention(nn.Module):
 
     Args:
         dim: model dimension.
-        num_heads: number of heads; divides ``dim``.
+        num_heads: number of heads.
         dropout: probability, after the output.
+        head_dim: dimension of each head; ``dim`` divided by ``num_heads`` unless given.
+
+    Attributes:
+        axes: which dimensions of its parameters have heads.
     """
 
-    def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, num_heads: int, dropout: float, head_dim: int | None = None) -> None:
         super().__init__()
-        self.head_dim = dim // num_heads
-        self.query, self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.output = nn.Linear(dim, dim)
-        self.position = nn.Linear(dim, dim, bias=False)
-        self.content_bias = nn.Parameter(torch.zeros(dim))
-        self.position_bias = nn.Parameter(torch.zeros(dim))
+        self.head_dim = dim // num_heads if head_dim is None else head_dim
+        inner = num_heads * self.head_dim
+        self.query, self.key, self.value = nn.Linear(dim, inner), nn.Linear(dim, inner), nn.Linear(dim, inner)
+        self.output = nn.Linear(inner, dim)
+        self.position = nn.Linear(dim, inner, bias=False)
+        self.content_bias = nn.Parameter(torch.zeros(inner))
+        self.position_bias = nn.Parameter(torch.zeros(inner))
         self.dropout = Dropout(dropout)
+        positions = ("position.weight", "content_bias", "position_bias")
+        self.axes = head_axes(self.head_dim) | dict.fromkeys(positions, Axis(0, "heads", self.head_dim))
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """``(batch, time, dim)`` to the same."""
@@ -91,16 +99,22 @@ class RotarySelfAttention(nn.Module):
 
     Args:
         dim: model dimension.
-        num_heads: number of heads; divides ``dim``.
+        num_heads: number of heads.
         dropout: probability, after the output.
+        head_dim: dimension of each head; even; ``dim`` divided by ``num_heads`` unless given.
+
+    Attributes:
+        axes: which dimensions of its parameters have heads.
     """
 
-    def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, num_heads: int, dropout: float, head_dim: int | None = None) -> None:
         super().__init__()
-        self.head_dim = dim // num_heads
-        self.query, self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.output = nn.Linear(dim, dim)
+        self.head_dim = dim // num_heads if head_dim is None else head_dim
+        inner = num_heads * self.head_dim
+        self.query, self.key, self.value = nn.Linear(dim, inner), nn.Linear(dim, inner), nn.Linear(dim, inner)
+        self.output = nn.Linear(inner, dim)
         self.dropout = Dropout(dropout)
+        self.axes = head_axes(self.head_dim)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """``(batch, time, dim)`` to the same."""

@@ -1,4 +1,4 @@
-"""Elastic modules: an ordinary module, run with narrower and rounded weights by choice of the caller."""
+"""Elastic modules: an ordinary module, run with fewer and rounded weights by choice of the caller."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from allinone.layers.axes import Axis
 from allinone.quantization import Quantised, Quantizer, narrow
 from allinone.subnet import FULL_PRECISION, LayerConfig
 
@@ -27,18 +28,18 @@ class Elastic(nn.Module):
     caller hands in the member's.
 
     Args:
-        module: the layer at its largest width.
-        width_axes: for each parameter that has the feed-forward width as a dimension, which dimension that is.
+        module: the layer with all its units and heads.
+        axes: for each parameter of which a smaller member has only a part, along which dimension.
         quantizer: how matrices are rounded.
         bits: the bit-widths that will be asked for; full precision needs no entry.
     """
 
     def __init__(
-        self, module: nn.Module, width_axes: Mapping[str, int], quantizer: Quantizer, bits: tuple[int, ...]
+        self, module: nn.Module, axes: Mapping[str, Axis], quantizer: Quantizer, bits: tuple[int, ...]
     ) -> None:
         super().__init__()
         self.module = module
-        self.width_axes = dict(width_axes)
+        self.axes = dict(axes)
         self.quantizer = quantizer
         self.bits = tuple(width for width in sorted(bits) if width < FULL_PRECISION)
         self.buffer_names = tuple(name for name, _ in module.named_buffers())
@@ -95,11 +96,13 @@ class Elastic(nn.Module):
         return self.quantizer.quantise(weight, self._log_scale(name, weight, config.bits), config.bits)
 
     def _slice(self, name: str, weight: Tensor, config: LayerConfig) -> Tensor:
-        axis = self.width_axes.get(name)
-        return weight if axis is None else weight.narrow(axis, 0, config.width)
+        axis = self.axes.get(name)
+        if axis is None or (kept := axis.kept(config)) is None:
+            return weight
+        return weight.narrow(axis.dim, 0, kept)
 
     def _log_scale(self, name: str, weight: Tensor, bits: int) -> Tensor | None:
-        """The row of learned scales for that precision, cut to the width of the (already cut) weight."""
+        """The row of learned scales for that precision, cut to the size of the (already cut) weight."""
         if _key(name) not in self.log_scales:
             return None
         rows = self.log_scales[_key(name)]

@@ -1,6 +1,8 @@
-"""SpecAugment: masks over bands and over time, drawn for each utterance from a seed of its own."""
+"""Masks over bands and over time, drawn for each utterance from a seed of its own."""
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -54,3 +56,42 @@ def _mask(generator: random.Random, size: int, max_width: int) -> tuple[int, int
     width = generator.randint(0, max_width)
     start = generator.randint(0, size - width)
     return start, start + width
+
+
+@dataclass(frozen=True)
+class TimeMasks:
+    """Spans of frames that a network must do without in training (wav2vec 2.0, Baevski et al. 2020, section 4.3).
+
+    What stands in their place is the front end's matter. Spans may overlap.
+
+    Args:
+        share: of the frames, if spans did not overlap.
+        span: frames of each.
+    """
+
+    share: float = 0.05
+    span: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1 or self.span < 1:
+            raise ValueError(
+                f"Time masks require a share from 0 to 1 and spans of at least 1 frame; found {self.share} and "
+                f"{self.span}. Correct them."
+            )
+
+    def draw(self, lengths: Sequence[int], time: int, seeds: Sequence[int]) -> Tensor:
+        """Which frames are masked, ``(batch, time)``: True at them; never at padding.
+
+        Args:
+            lengths: valid frames of each utterance.
+            time: frames of the padded batch.
+            seeds: one for each utterance, which decides on its masks alone.
+        """
+        masked = torch.zeros(len(lengths), time, dtype=torch.bool)
+        for utterance, (length, seed) in enumerate(zip(lengths, seeds, strict=True)):
+            generator = random.Random(seed)
+            spans = int(self.share * length / self.span + generator.random())
+            for _ in range(spans if length > self.span else 0):
+                start = generator.randint(0, length - self.span)
+                masked[utterance, start : start + self.span] = True
+        return masked

@@ -12,8 +12,23 @@ from allinone.models.builders import (
 from allinone.models.conformer import ConformerLayer, ConformerLayout
 from allinone.models.decoder import DecoderLayout, TransformerDecoder
 from allinone.models.encoder import Encoder
+from allinone.models.front_ends import SpectrogramLayout, WaveformLayout
 from allinone.models.inventory import Layout, encoder_cost, full_precision_bytes, tensor_cost
-from allinone.models.wav2vec2 import Wav2Vec2Layout, wav2vec2_base
+from allinone.models.pretrained import (
+    data2vec_base,
+    hubert_base,
+    hubert_large,
+    wav2vec2_base,
+    wav2vec2_large,
+    wav2vec2_large_lv60,
+    wavlm_base,
+    wavlm_large,
+    whisper_base,
+    whisper_small,
+    whisper_tiny,
+    xls_r_2b,
+)
+from allinone.models.transformer import TransformerLayer, TransformerLayout
 
 __all__ = [
     "AdaptiveDropout",
@@ -22,16 +37,30 @@ __all__ = [
     "DecoderLayout",
     "Encoder",
     "Layout",
+    "SpectrogramLayout",
     "TransformerDecoder",
-    "Wav2Vec2Layout",
+    "TransformerLayer",
+    "TransformerLayout",
+    "WaveformLayout",
     "conformer_small",
     "conformer_switchboard",
     "conformer_tiny",
+    "data2vec_base",
     "decoder_small",
     "decoder_switchboard",
     "decoder_tiny",
     "encoder_cost",
     "full_precision_bytes",
+    "hubert_base",
+    "hubert_large",
     "tensor_cost",
     "wav2vec2_base",
+    "wav2vec2_large",
+    "wav2vec2_large_lv60",
+    "wavlm_base",
+    "wavlm_large",
+    "whisper_base",
+    "whisper_small",
+    "whisper_tiny",
+    "xls_r_2b",
 ]

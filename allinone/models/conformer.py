@@ -1,8 +1,7 @@
 """The Conformer (Gulati et al. 2020): its layer, and its layout as a value."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
@@ -15,9 +14,10 @@ from allinone.layers import (
     RelativeSelfAttention,
     RotarySelfAttention,
 )
+from allinone.layers.axes import Axis, inside
 from allinone.models.encoder import Encoder
 from allinone.models.inventory import FEATURE_FRAMES, Inventory
-from allinone.subnet import BIT_WIDTHS, Cost, SubnetConfig, TensorSpec
+from allinone.subnet import BIT_WIDTHS, Cost, LayerConfig, SubnetConfig, TensorSpec
 
 
 class ConformerLayer(nn.Module):
@@ -31,14 +31,6 @@ class ConformerLayer(nn.Module):
         dropout: probability.
         convolution_norm: the norm inside the convolution module: ``layer`` or ``batch``.
     """
-
-    width_axes = MappingProxyType(
-        {
-            f"{module}.{parameter}": axis
-            for module in ("feed_forward_1", "feed_forward_2")
-            for parameter, axis in (("up.weight", 0), ("up.bias", 0), ("down.weight", 1))
-        }
-    )
 
     def __init__(
         self,
@@ -72,6 +64,15 @@ class ConformerLayer(nn.Module):
         """What all layers share for a batch of this shape."""
         return self.attention.context(x, lengths)
 
+    @property
+    def axes(self) -> Mapping[str, Axis]:
+        """For each parameter of which a smaller member has only a part, along which dimension."""
+        return {
+            **inside("feed_forward_1", self.feed_forward_1.axes),
+            **inside("attention", self.attention.axes),
+            **inside("feed_forward_2", self.feed_forward_2.axes),
+        }
+
 
 @dataclass(frozen=True)
 class ConformerLayout:
@@ -81,7 +82,7 @@ class ConformerLayout:
         num_layers: layers of the largest network.
         dim: model dimension.
         ffn_dim: feed-forward width of the largest network.
-        num_heads: attention heads.
+        num_heads: attention heads of the largest network.
         kernel_size: frames under the depthwise convolution.
         subsampling_channels: channels of the convolutional subsampling.
         separable_subsampling: whether its second convolution is depthwise-separable.
@@ -91,9 +92,10 @@ class ConformerLayout:
         bands: feature bands.
         convolution_norm: the norm inside the convolution module: ``layer``, or ``batch`` as in the paper, whose
             statistics are each member's own.
+        head_dim: dimension of each attention head; None means the model dimension divided by the number of heads.
     """
 
-    has_head: ClassVar[bool] = False
+    counts_head: ClassVar[bool] = False
 
     num_layers: int
     dim: int
@@ -107,12 +109,22 @@ class ConformerLayout:
     dropout: float = 0.1
     bands: int = 80
     convolution_norm: Literal["layer", "batch"] = "layer"
+    head_dim: int | None = None
 
     def __post_init__(self) -> None:
-        if self.dim % self.num_heads or (self.dim // self.num_heads) % 2:
+        if self.num_heads < 1:
+            raise ValueError(
+                f"A Conformer needs at least 1 attention head; found num_heads={self.num_heads}. Give more of them."
+            )
+        if self.head_dim is None and (self.dim % self.num_heads or self.head_size % 2):
             raise ValueError(
                 f"The model dimension must be an even multiple of the number of heads; found dim={self.dim} and "
-                f"num_heads={self.num_heads}. Change one of them."
+                f"num_heads={self.num_heads}. Change one of them, or give a head_dim."
+            )
+        if self.dim % 2 or self.head_size < 2 or self.head_size % 2:
+            raise ValueError(
+                "The dimensions of the model and of a head must be positive and even, because positions are pairs; "
+                f"found dim={self.dim} and head_dim={self.head_dim}. Give even numbers."
             )
         if self.front_end_bits is not None and self.front_end_bits not in BIT_WIDTHS:
             raise ValueError(
@@ -129,8 +141,18 @@ class ConformerLayout:
                 "Choose one of the two."
             )
 
+    @property
+    def head_size(self) -> int:
+        """Dimension of each attention head."""
+        return self.dim // self.num_heads if self.head_dim is None else self.head_dim
+
+    @property
+    def ten_seconds(self) -> int:
+        """Feature frames of 10 s."""
+        return FEATURE_FRAMES
+
     def build(self, subnet: SubnetConfig) -> Encoder:
-        """An ordinary encoder with the depth and widths of a member; its precision is a matter of its weights."""
+        """An ordinary encoder with the depth, widths and heads of a member; its precision is that of its weights."""
         attention = RelativeSelfAttention if self.positions == "relative" else RotarySelfAttention
         return Encoder(
             Conv2dSubsampling(
@@ -140,7 +162,7 @@ class ConformerLayout:
                 ConformerLayer(
                     self.dim,
                     layer.width,
-                    attention(self.dim, self.num_heads, self.dropout),
+                    attention(self.dim, self._heads(layer), self.dropout, self.head_size),
                     self.kernel_size,
                     self.dropout,
                     self.convolution_norm,
@@ -158,15 +180,18 @@ class ConformerLayout:
         front_bits = subnet.layers[0].bits if self.front_end_bits is None else self.front_end_bits
         yield from self._front_end(Inventory("front_end", front_bits))
         for index, layer in enumerate(subnet.layers):
-            yield from self._layer(Inventory(f"layers.{index}", layer.bits), layer.width)
+            yield from self._layer(Inventory(f"layers.{index}", layer.bits), layer)
 
     def products(self, subnet: SubnetConfig) -> Cost:
         """The products that involve no weights: queries with keys (and with positions), attention with values."""
         frames = self.frames(FEATURE_FRAMES)
-        each = 2 * frames * frames * self.dim
+        each = 2 * frames * frames
         if self.positions == "relative":
-            each += frames * (2 * frames - 1) * self.dim
-        return Cost(macs=subnet.depth * each / 10)
+            each += frames * (2 * frames - 1)
+        return Cost(macs=sum(map(self._heads, subnet.layers)) * self.head_size * each / 10)
+
+    def _heads(self, config: LayerConfig) -> int:
+        return self.num_heads if config.heads is None else config.heads
 
     def _front_end(self, front: Inventory) -> Iterator[TensorSpec]:
         channels, separable = self.subsampling_channels, self.separable_subsampling
@@ -180,18 +205,19 @@ class ConformerLayout:
             yield from front.weight_and_bias("mix", (channels, channels, 1, 1), quarter * quarter_bands)
         yield from front.weight_and_bias("linear", (self.dim, channels * quarter_bands), quarter)
 
-    def _layer(self, layer: Inventory, width: int) -> Iterator[TensorSpec]:
-        dim, frames = self.dim, self.frames(FEATURE_FRAMES)
+    def _layer(self, layer: Inventory, config: LayerConfig) -> Iterator[TensorSpec]:
+        dim, frames, inner = self.dim, self.frames(FEATURE_FRAMES), self._heads(config) * self.head_size
         for module in ("feed_forward_1", "feed_forward_2"):
-            yield from layer.weight_and_bias(f"{module}.up", (width, dim), frames)
-            yield from layer.weight_and_bias(f"{module}.down", (dim, width), frames)
+            yield from layer.weight_and_bias(f"{module}.up", (config.width, dim), frames)
+            yield from layer.weight_and_bias(f"{module}.down", (dim, config.width), frames)
             yield from layer.norm(f"{module}_norm", dim)
-        for projection in ("query", "key", "value", "output"):
-            yield from layer.weight_and_bias(f"attention.{projection}", (dim, dim), frames)
+        for projection in ("query", "key", "value"):
+            yield from layer.weight_and_bias(f"attention.{projection}", (inner, dim), frames)
+        yield from layer.weight_and_bias("attention.output", (dim, inner), frames)
         if self.positions == "relative":
-            yield layer.tensor("attention.position.weight", (dim, dim), 2 * frames - 1)
-            yield layer.tensor("attention.content_bias", (dim,))
-            yield layer.tensor("attention.position_bias", (dim,))
+            yield layer.tensor("attention.position.weight", (inner, dim), 2 * frames - 1)
+            yield layer.tensor("attention.content_bias", (inner,))
+            yield layer.tensor("attention.position_bias", (inner,))
         yield from layer.weight_and_bias("convolution.expand", (2 * dim, dim), frames)
         yield from layer.weight_and_bias("convolution.depthwise", (dim, 1, self.kernel_size), frames)
         yield from layer.weight_and_bias("convolution.project", (dim, dim), frames)

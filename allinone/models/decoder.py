@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from allinone.layers import FeedForward, KeysValues, LabelAttention, padding_mask
+from allinone.layers.axes import inside
 from allinone.layers.dropout import Dropout
 from allinone.models.inventory import Inventory
 from allinone.subnet import LayerConfig, TensorSpec
@@ -51,9 +52,7 @@ class DecoderLayer(nn.Module):
         dropout: probability.
     """
 
-    width_axes = MappingProxyType(
-        {"feed_forward.up.weight": 0, "feed_forward.up.bias": 0, "feed_forward.down.weight": 1}
-    )
+    axes = MappingProxyType(inside("feed_forward", FeedForward.axes))
 
     def __init__(self, dim: int, width: int, num_heads: int, dropout: float) -> None:
         super().__init__()

@@ -38,9 +38,7 @@ class ElasticDecoder(nn.Module):
         self.layout, self.dim, self.vocab_size = layout, dim, vocab_size
         decoder = layout.build(largest, dim, vocab_size)
         self.embedding = Elastic(decoder.embedding, {}, quantizer, bits)
-        self.layers = nn.ModuleList(
-            Elastic(layer, DecoderLayer.width_axes, quantizer, bits) for layer in decoder.layers
-        )
+        self.layers = nn.ModuleList(Elastic(layer, DecoderLayer.axes, quantizer, bits) for layer in decoder.layers)
         self.output = Elastic(decoder.output, {}, quantizer, bits)
 
     def forward(

@@ -1,6 +1,6 @@
 """The supernet: one encoder whose sub-networks share all weights."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Self, cast
 
@@ -9,6 +9,7 @@ import torch._dynamo
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from allinone.layers.attention import Context
 from allinone.layers.dropout import as_tensors
 from allinone.layers.elastic import NO_BUFFERS, Elastic
 from allinone.models.encoder import Encoder, EncoderLayer
@@ -17,11 +18,12 @@ from allinone.subnet import LayerConfig, SubnetConfig
 
 Statistics = dict[str, dict[str, Tensor]]
 
+WHOLE = LayerConfig(1)  # of a part that is the same in all members
 _GRAPHS = 64  # of one layer: torch gives up compiling after that many
 
 
 class ElasticEncoder(nn.Module):
-    """An encoder run as any of its sub-networks: the first layers of it, each narrower and coarser.
+    """An encoder run as any of its sub-networks: the first layers of it, each narrower and coarser, with fewer heads.
 
     Args:
         encoder: at the size of the largest member.
@@ -51,8 +53,10 @@ class ElasticEncoder(nn.Module):
         self.front_end = Elastic(
             encoder.front_end, {}, quantizer, bits if front_end_bits is None else (front_end_bits,)
         )
+        self.distances = encoder.distances and Elastic(encoder.distances, {}, quantizer, ())
+        self.final = encoder.final and Elastic(encoder.final, {}, quantizer, ())
         self.layers = nn.ModuleList(
-            Elastic(layer, cast(EncoderLayer, layer).width_axes, quantizer, bits) for layer in encoder.layers
+            Elastic(layer, cast(EncoderLayer, layer).axes, quantizer, bits) for layer in encoder.layers
         )
 
     @property
@@ -69,42 +73,68 @@ class ElasticEncoder(nn.Module):
         """Whether a member has to be recalibrated before it can be evaluated."""
         return self.needs_statistics and subnet.encoder.name not in self.statistics
 
-    def embed(self, features: Tensor, lengths: Tensor, subnet: SubnetConfig) -> tuple[Tensor, Tensor]:
-        """The front end: features ``(batch, time, bands)`` to ``(batch, encoder time, dim)``, and its lengths."""
-        return self.front_end(self._front_end_config(subnet), features, lengths)
+    def embed(
+        self, features: Tensor, lengths: Tensor, subnet: SubnetConfig, masked: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The front end: features ``(batch, time, bands)`` to ``(batch, encoder time, dim)``, and its lengths.
+
+        ``masked`` says which frames a front end that can do so replaces, ``(batch, encoder time)``; None replaces none.
+        """
+        inputs = (features, lengths) if masked is None else (features, lengths, masked)
+        return self.front_end(self._front_end_config(subnet), *inputs)
 
     def encode(self, x: Tensor, lengths: Tensor, subnet: SubnetConfig) -> Tensor:
         """The layers: ``(batch, encoder time, dim)`` to the same."""
-        return self.layer_outputs(x, lengths, subnet)[-1]
+        return self.finish(self.layer_outputs(x, lengths, subnet)[-1])
+
+    def finish(self, x: Tensor) -> Tensor:
+        """What a layer gave to what an encoder that ends there says, ``(batch, encoder time, dim)`` to the same."""
+        return x if self.final is None else self.final(WHOLE, x)
 
     def layer_outputs(
-        self, x: Tensor, lengths: Tensor, subnet: SubnetConfig, dropout: Sequence[float] | None = None
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        subnet: SubnetConfig,
+        dropout: Sequence[float] | None = None,
+        skipped: Collection[int] = (),
     ) -> list[Tensor]:
-        """What each layer of a member gives: the shallower members' outputs, too.
+        """What each layer of a member gives; once finished, the shallower members' outputs, too.
 
         Args:
             x: ``(batch, encoder time, dim)``.
             lengths: valid frames, ``(batch,)``.
             subnet: the member.
             dropout: for each of its layers, the factor of its dropout probability; None leaves them all as they are.
+            skipped: which of its layers pass on what they are given, counted from zero.
         """
         first = cast(Elastic, self.layers[0]).module
         shared = cast(EncoderLayer, first).context(x, lengths)
+        if self.distances is not None:
+            shared = shared._replace(positions=self.distances(WHOLE, x.shape[1]))
         factors = [1.0] * subnet.depth if dropout is None else as_tensors(dropout, x.device)
         contexts = [shared._replace(dropout=factor) for factor in factors]
         buffers = [NO_BUFFERS] * subnet.depth if self.training else self._statistics(subnet)
         first_layers = zip(self.layers, subnet.layers, contexts, buffers, strict=False)  # of the largest
         outputs = []
-        for layer, config, context, own in first_layers:
-            if self.recompute and torch.is_grad_enabled():
-                x = cast(Tensor, checkpoint(layer, config, x, context, buffers=own, use_reentrant=False))
-            else:
-                x = layer(config, x, context, buffers=own)
+        for index, (layer, config, context, own) in enumerate(first_layers):
+            if index not in skipped:
+                x = self._run(cast(Elastic, layer), config, x, context, own)
             outputs.append(x)
         return outputs
 
+    def _run(
+        self, layer: Elastic, config: LayerConfig, x: Tensor, context: Context, buffers: Mapping[str, Tensor]
+    ) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            return cast(Tensor, checkpoint(layer, config, x, context, buffers=buffers, use_reentrant=False))
+        return layer(config, x, context, buffers=buffers)
+
     def compile_layers(self, backend: str = "inductor") -> None:
-        """Compiles each layer by itself, in place: one graph for each precision and a few, whatever the member."""
+        """Compiles each layer by itself, in place: one graph for each precision and a few, whatever the member.
+
+        Where heads are elastic, up to six for each precision and a few.
+        """
         torch._dynamo.config.recompile_limit = max(_GRAPHS, torch._dynamo.config.recompile_limit)
         for layer in self.layers:
             layer.compile(backend=backend)
@@ -116,17 +146,24 @@ class ElasticEncoder(nn.Module):
 
     def weights(self, subnet: SubnetConfig) -> dict[str, Tensor | Quantised]:
         """The effective weights and statistics of a member, under the names of an extracted :class:`Encoder`."""
-        configs = (self._front_end_config(subnet), *subnet.layers)
-        buffers = (NO_BUFFERS, *self._statistics(subnet))
+        shared = {"front_end": self._front_end_config(subnet), "distances": WHOLE, "final": WHOLE}
+        layers = zip(subnet.layers, self._statistics(subnet), strict=True)
+        configs = {part: (config, NO_BUFFERS) for part, config in shared.items()} | {
+            f"layers.{index}": of_layer for index, of_layer in enumerate(layers)
+        }
         return {
             f"{part}.{name}": weight
-            for (part, elastic), config, own in zip(self.parts(), configs, buffers, strict=False)  # the first layers
-            for name, weight in elastic.weights(config, own).items()
+            for part, elastic in self.parts()
+            if part in configs
+            for name, weight in elastic.weights(*configs[part]).items()
         }
 
     def parts(self) -> Iterator[tuple[str, Elastic]]:
         """The elastic modules under their names in an :class:`Encoder`, from the input on."""
         yield "front_end", self.front_end
+        for name, elastic in (("distances", self.distances), ("final", self.final)):
+            if elastic is not None:
+                yield name, elastic
         for index, layer in enumerate(self.layers):
             yield f"layers.{index}", cast(Elastic, layer)
 

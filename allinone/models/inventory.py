@@ -14,18 +14,24 @@ FEATURE_FRAMES = 998  # of 10 s of audio: windows of 25 ms every 10 ms
 class Layout(Protocol):
     """The sizes of an encoder family: a frozen value that lists, counts and (where its code exists) builds members."""
 
-    has_head: ClassVar[bool]  # whether the tensors include an output layer
+    counts_head: ClassVar[bool]  # whether the papers' rule counts the CTC output of such a network
 
     @property
     def num_layers(self) -> int: ...
     @property
     def ffn_dim(self) -> int: ...
     @property
+    def num_heads(self) -> int: ...
+    @property
     def dim(self) -> int: ...
     @property
     def bands(self) -> int: ...
     @property
     def front_end_bits(self) -> int | None: ...
+    @property
+    def ten_seconds(self) -> int:
+        """Feature frames of 10 s of audio."""
+        ...
 
     def build(self, subnet: SubnetConfig) -> Any:
         """An ordinary encoder of a member's size."""
@@ -82,7 +88,15 @@ def tensor_cost(spec: TensorSpec, granularity: Granularity) -> Cost:
     return spec.cost(prod(granularity.scale_shape(spec.shape)))
 
 
-def full_precision_bytes(layout: Layout) -> float:
-    """Bytes, by the papers' rule, of the largest encoder of a layout at full precision: the 1 of every ratio."""
+def head_tensors(layout: Layout, vocab_size: int) -> Iterator[TensorSpec]:
+    """The CTC output, which is at full precision in all members."""
+    frames, counted = layout.frames(layout.ten_seconds), layout.counts_head
+    yield TensorSpec("head.weight", (vocab_size, layout.dim), uses=frames, counted=counted)
+    yield TensorSpec("head.bias", (vocab_size,), counted=counted)
+
+
+def full_precision_bytes(layout: Layout, vocab_size: int) -> float:
+    """Bytes, by the papers' rule, of the largest network of a layout at full precision: the 1 of every ratio."""
     largest = SubnetConfig.uniform(layout.num_layers, layout.ffn_dim, FULL_PRECISION)
-    return sum(4 * prod(spec.shape) for spec in layout.tensors(largest) if spec.counted)
+    tensors = (*layout.tensors(largest), *head_tensors(layout, vocab_size))
+    return sum(4 * prod(spec.shape) for spec in tensors if spec.counted)

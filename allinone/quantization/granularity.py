@@ -42,8 +42,3 @@ def largest_magnitude(weight: Tensor, granularity: Granularity) -> Tensor:
     """The largest magnitude among all weights that share a scale, shaped like the scales."""
     shared = [axis for axis, size in enumerate(granularity.scale_shape(weight.shape)) if size == 1]
     return weight.abs().amax(shared, keepdim=True) if shared else weight.abs()
-
-
-def reduce_like(values: Tensor, scale_shape: Sequence[int]) -> Tensor:
-    """Sums ``values``, shaped like a weight, over all weights that share a scale."""
-    return values.sum_to_size(*scale_shape)

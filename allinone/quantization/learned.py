@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from allinone.quantization.absmax import absmax_scale
-from allinone.quantization.affine import Quantised, fake_quantise, quantise
-from allinone.quantization.granularity import Granularity, PerChannel, reduce_like
+from allinone.quantization.affine import Quantised, fake_quantise, integer_range, quantise
+from allinone.quantization.granularity import Granularity, PerChannel
 
 _CANDIDATES = 50
+_SURELY = 0.999  # beyond rounding
+_CACHED = 2**18  # weights at a time: as many as a processor keeps at hand
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,24 @@ class Lsq:
 
 def _least_squares_scale(weight: Tensor, bits: int, granularity: Granularity) -> Tensor:
     """Tries fractions of the scale that clamps nothing, and keeps for each scale the one of the least error."""
-    shape = granularity.scale_shape(weight.shape)
     unclamped = absmax_scale(weight, bits, granularity)
-    best, least = unclamped, torch.full_like(unclamped, torch.inf)
-    for fraction in torch.linspace(0.1, 1.0, _CANDIDATES).tolist():
+    rows = weight.reshape(unclamped.numel(), -1)  # of the weights that share a scale
+    some = max(1, _CACHED // rows.shape[1])
+    pieces = zip(rows.split(some), unclamped.view(-1, 1).split(some), strict=True)
+    return torch.cat([_best_of_candidates(*piece, bits) for piece in pieces]).view_as(unclamped)
+
+
+def _best_of_candidates(rows: Tensor, unclamped: Tensor, bits: int) -> Tensor:
+    """From the largest fraction down, until the error of a row's largest weight alone is more than the least of all."""
+    low, high = integer_range(bits)
+    best, least, error = unclamped, torch.full_like(unclamped, torch.inf), torch.empty_like(rows)
+    for fraction in reversed(torch.linspace(0.1, 1.0, _CANDIDATES).tolist()):
+        clamped = max(0.0, high + fraction * low) * unclamped  # of the largest weight, at the end that reaches further
+        if (_SURELY * clamped.square() > least).all():
+            break
         scale = unclamped * fraction
-        error = reduce_like((fake_quantise(weight, scale, bits) - weight).square(), shape)
-        best = torch.where(error < least, scale, best)
-        least = torch.minimum(error, least)
+        torch.div(rows, scale, out=error).round_().clamp_(low, high).mul_(scale).sub_(rows)
+        squares = torch.linalg.vecdot(error, error)[:, None]
+        best = torch.where(squares <= least, scale, best)
+        least = torch.minimum(squares, least)
     return best

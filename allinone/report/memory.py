@@ -43,7 +43,7 @@ def peak_of_training(step: TrainingStep, utterances: int, seconds: float) -> int
 def available_memory(device: str) -> int | None:
     """Bytes that are free on a device now; None if the system does not tell."""
     if torch.device(device).type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        return torch.cuda.mem_get_info(device)[0] if torch.cuda.is_available() else None
     return _bytes(_SYSTEM, "MemAvailable") if _SYSTEM.exists() else None
 
 

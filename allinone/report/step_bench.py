@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
+from allinone.data import Batch
 from allinone.decoding import Heard
-from allinone.layers import LogMelSettings
+from allinone.layers import FeatureSettings
 from allinone.models import DecoderLayout, Layout
 from allinone.quantization import Quantizer
 from allinone.report.interleaved import Timing, interleaved, median_ratio
 from allinone.report.noise import noise_batch
+from allinone.report.published_step import CASE, has_published_step, published_step
 from allinone.report.step_cases import FULL, OWN, PLAIN, QUANTISED, Kind, StepCase, step_cases
 from allinone.subnet import FULL_PRECISION, SearchSpace
 from allinone.tasks.network import build_network
@@ -76,7 +78,7 @@ class StepBench:
     space: SearchSpace
     tokenizer: Tokenizer
     quantizer: Quantizer
-    features: LogMelSettings
+    features: FeatureSettings
     objective: Objective
     utterances: int = 4
     seconds: float = 10.0
@@ -97,12 +99,16 @@ class StepBench:
         """Times all kinds of steps in turns; the plain step comes first."""
         network = self._network()
         tasks = {front_end: self._task(front_end) for front_end in (FULL, OWN)}
+        modules = [network, *tasks.values()]
         steps = {
             kind: self._run(network if case is None else tasks[kind.front_end], case) for kind, case in self._plan()
         }
+        if has_published_step(self.layout):
+            published, steps[Kind(CASE)] = self._published()
+            modules.append(published)
 
         def forget_gradients() -> None:
-            for module in (network, *tasks.values()):
+            for module in modules:
                 module.zero_grad(set_to_none=True)
 
         timings = interleaved(steps, rounds, forget_gradients, self.synchronise, progress)
@@ -111,10 +117,14 @@ class StepBench:
 
     def kinds(self) -> list[Kind]:
         """What is measured, in order."""
-        return [kind for kind, _ in self._plan()]
+        published = [Kind(CASE)] if has_published_step(self.layout) else []
+        return [*(kind for kind, _ in self._plan()), *published]
 
     def step(self, kind: Kind) -> tuple[Step, torch.nn.Module]:
         """One kind of step, and the module that it trains, built for it alone."""
+        if kind.case == CASE:
+            network, step = self._published()
+            return step, network
         case = dict(self._plan())[kind]
         module = self._network() if case is None else self._task(kind.front_end)
         return self._run(module, case), module
@@ -154,8 +164,22 @@ class StepBench:
             task.encoder.compile_layers()
         return task.to(self.device).train()
 
+    def _published(self) -> tuple[torch.nn.Module, Step]:
+        batch = self._batch()
+        torch.manual_seed(self.seed)
+        network, step = published_step(self.layout, self.features, self.tokenizer.vocab_size, batch, self.device)
+
+        def in_precision() -> None:
+            with self._arithmetic():
+                step()
+
+        return network, in_precision
+
+    def _batch(self) -> Batch:
+        return noise_batch(self.utterances, self.seconds, self.tokenizer.vocab_size, self.seed).to(self.device)
+
     def _run(self, module: torch.nn.Module, case: StepCase | None) -> Step:
-        batch = noise_batch(self.utterances, self.seconds, self.tokenizer.vocab_size, self.seed).to(self.device)
+        batch = self._batch()
 
         def plain() -> None:
             with self._arithmetic():

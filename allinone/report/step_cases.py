@@ -51,20 +51,22 @@ def step_cases(space: SearchSpace, quantised: bool) -> Iterator[StepCase]:
     """The steps whose cost tells what one pass costs.
 
     The members are those of All-in-one's and Omni-sparsity's steps: the largest, the smallest, one halfway between
-    them in depth and width (whether or not it belongs to the space), and the one of least depth at full width.
+    them in depth and width (whether or not it belongs to the space), and the one of least depth at full width. Of a
+    space with heads, narrow members have the fewest of them, too, and all others the most.
 
     Args:
-        space: the ends of depth and width, and the precisions.
+        space: the ends of depth, width and heads, and the precisions.
         quantised: whether the members have the finest and the coarsest precision of the space, in turn; otherwise all
             are at full precision.
     """
     (few, many), (narrow, wide) = (space.depths[0], space.depths[-1]), (space.widths[0], space.widths[-1])
     finest, coarsest = (space.bits[-1], space.bits[0]) if quantised else (FULL_PRECISION, FULL_PRECISION)
-    largest = SubnetConfig.uniform(many, wide, finest)
-    smallest = SubnetConfig.uniform(few, narrow, coarsest)
-    middle = SubnetConfig.uniform((few + many) // 2, (narrow + wide) // 16 * 8, finest)
-    shallow = SubnetConfig.uniform(few, wide, coarsest)
-    for member in (largest, SubnetConfig.uniform(many, narrow, coarsest), shallow, smallest):
+    fewest, most = (space.heads[0], space.heads[-1]) if space.heads else (None, None)
+    largest = SubnetConfig.uniform(many, wide, finest, most)
+    smallest = SubnetConfig.uniform(few, narrow, coarsest, fewest)
+    middle = SubnetConfig.uniform((few + many) // 2, (narrow + wide) // 16 * 8, finest, most)
+    shallow = SubnetConfig.uniform(few, wide, coarsest, most)
+    for member in (largest, SubnetConfig.uniform(many, narrow, coarsest, fewest), shallow, smallest):
         yield StepCase(f"{member.name} alone", (member,))
     four = (largest, smallest, middle, shallow)
     yield StepCase(SANDWICH, four[:3])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from allinone.data import Batch
-from allinone.layers import LogMelSettings, SpecAugment
+from allinone.layers import FeatureSettings, SpecAugment, TimeMasks
 from allinone.models import AdaptiveDropout, DecoderLayout, Layout
 from allinone.quantization import Quantizer
 from allinone.subnet import Sampler
@@ -28,6 +28,7 @@ class TrainingStep:
         features: how features are computed.
         augment: masks them; None leaves it out.
         adaptive_dropout: how much less dropout smaller members get; None gives all the same.
+        layer_drop: how often a layer of a smaller member is left out.
         sampler: the members, and which of them a step trains.
         objective: weights of their losses.
         optimizer: settings of the optimiser.
@@ -40,9 +41,10 @@ class TrainingStep:
     attention: DecoderLayout | None
     tokenizer: Tokenizer
     quantizer: Quantizer
-    features: LogMelSettings
-    augment: SpecAugment | None
+    features: FeatureSettings
+    augment: SpecAugment | TimeMasks | None
     adaptive_dropout: AdaptiveDropout | None
+    layer_drop: float
     sampler: Sampler
     objective: Objective
     optimizer: AdamW
@@ -61,6 +63,7 @@ class TrainingStep:
             attention=self.attention,
             augment=self.augment,
             adaptive_dropout=self.adaptive_dropout,
+            layer_drop=self.layer_drop,
         )
 
     def build(self, task: SpeechTask) -> Callable[[Batch, int], None]:

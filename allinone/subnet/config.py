@@ -1,4 +1,4 @@
-"""A sub-network of a supernet is a value: how many layers, and how wide and precise each of them is."""
+"""A sub-network of a supernet is a value: how many layers, and how wide, attentive and precise each of them is."""
 
 import re
 from dataclasses import dataclass
@@ -7,20 +7,22 @@ from itertools import groupby
 FULL_PRECISION = 32
 BIT_WIDTHS = (2, 3, 4, 5, 6, 7, 8, FULL_PRECISION)
 
-_RUN = re.compile(r"(\d+)-(\d+)-(\d+)bit")
+_RUN = re.compile(r"(\d+)-(\d+)-(\d+)bit(?:-h(\d+))?")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class LayerConfig:
     """One layer of a sub-network.
 
     Args:
         width: hidden units of the layer's feed-forward modules (of both, in a macaron layer).
         bits: bits per weight, 2 to 8, or 32 for full precision.
+        heads: attention heads; None means all heads of the network.
     """
 
     width: int
     bits: int = FULL_PRECISION
+    heads: int | None = None
 
     def __post_init__(self) -> None:
         if self.width < 1:
@@ -29,6 +31,11 @@ class LayerConfig:
             raise ValueError(
                 f"Bits must be one of {', '.join(map(str, BIT_WIDTHS))}; found {self.bits}. "
                 f"Choose one of these ({FULL_PRECISION} is full precision)."
+            )
+        if self.heads is not None and self.heads < 1:
+            raise ValueError(
+                f"A layer needs at least 1 attention head; found {self.heads}. Give a positive number of heads, or "
+                "None for all of them."
             )
 
 
@@ -55,9 +62,9 @@ class SubnetConfig:
             raise ValueError("A sub-network needs at least one layer; found none. Give a LayerConfig for each layer.")
 
     @classmethod
-    def uniform(cls, depth: int, width: int, bits: int = FULL_PRECISION) -> "SubnetConfig":
+    def uniform(cls, depth: int, width: int, bits: int = FULL_PRECISION, heads: int | None = None) -> "SubnetConfig":
         """The sub-network of ``depth`` equal layers, with the whole decoder."""
-        return cls((LayerConfig(width, bits),) * depth)
+        return cls((LayerConfig(width, bits, heads),) * depth)
 
     @classmethod
     def parse(cls, name: str) -> "SubnetConfig":
@@ -94,7 +101,8 @@ class SubnetConfig:
     def name(self) -> str:
         """The canonical name: ``12-2048-8bit``, or with a decoder part ``12-2048-8bit_6-1024-4bit``.
 
-        In each part, runs of equal layers, bottom first, are joined by ``+``.
+        In each part, runs of equal layers, bottom first, are joined by ``+``. Layers with a number of heads end in it:
+        ``4-512-8bit-h4+2-256-4bit-h2``.
         """
         return "_".join(_write(part) for part in (self.layers, self.decoder) if part)
 
@@ -108,7 +116,10 @@ def runs(layers: tuple[LayerConfig, ...]) -> list[tuple[int, LayerConfig]]:
 
 
 def _write(layers: tuple[LayerConfig, ...]) -> str:
-    return "+".join(f"{count}-{layer.width}-{layer.bits}bit" for count, layer in runs(layers))
+    return "+".join(
+        f"{count}-{layer.width}-{layer.bits}bit" + ("" if layer.heads is None else f"-h{layer.heads}")
+        for count, layer in runs(layers)
+    )
 
 
 def _read(part: str, name: str) -> tuple[LayerConfig, ...]:
@@ -118,10 +129,11 @@ def _read(part: str, name: str) -> tuple[LayerConfig, ...]:
         match = _RUN.fullmatch(run)
         if match is None:
             raise ValueError(
-                "The name of a sub-network is depth-width-bits, such as 12-2048-8bit, or several such runs of layers "
-                "joined by +, such as 2-1024-8bit+4-512-4bit; a decoder part of the same form may follow after an "
-                f"underscore, such as 12-2048-8bit_6-1024-4bit; found {name!r}. Write it in that form."
+                "The name of a sub-network is depth-width-bits, such as 12-2048-8bit, with a number of attention heads "
+                "where they are elastic, such as 12-2048-8bit-h4, or several such runs of layers joined by +, such as "
+                "2-1024-8bit+4-512-4bit; a decoder part of the same form may follow after an underscore, such as "
+                f"12-2048-8bit_6-1024-4bit; found {name!r}. Write it in that form."
             )
-        count, width, bits = map(int, match.groups())
-        layers += [LayerConfig(width, bits)] * count
+        count, width, bits = map(int, match.group(1, 2, 3))
+        layers += [LayerConfig(width, bits, None if match[4] is None else int(match[4]))] * count
     return tuple(layers)

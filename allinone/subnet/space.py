@@ -10,15 +10,18 @@ from allinone.subnet.config import LayerConfig, SubnetConfig
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """All sub-networks over the given depths, feed-forward widths and bit-widths.
+    """All sub-networks over the given depths, feed-forward widths, bit-widths and numbers of attention heads.
 
     Args:
         depths: numbers of layers; a sub-network of depth d is made of the first d layers.
         widths: hidden units of the feed-forward modules.
         bits: bits per weight; 32 is full precision.
-        layerwise: whether each layer chooses its width and bits alone, or all layers of a sub-network agree.
+        layerwise: whether each layer chooses its width, bits and heads alone, or all layers of a sub-network agree.
         decoder: the space of the attention decoder: every encoder goes with every one of its members. None leaves the
             decoder, if the network has one, whole and at full precision.
+        heads: numbers of attention heads of the encoder's layers, elastic as LightHuBERT's (Wang et al. 2022). None
+            given means that every member has all of them, and carries no number; of a space that has some, every
+            member carries its number.
     """
 
     depths: tuple[int, ...]
@@ -26,20 +29,26 @@ class SearchSpace:
     bits: tuple[int, ...] = (32,)
     layerwise: bool = False
     decoder: "SearchSpace | None" = None
+    heads: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for dimension in ("depths", "widths", "bits"):
+        for dimension in ("depths", "widths", "bits", "heads"):
             values = tuple(sorted(set(getattr(self, dimension))))
             object.__setattr__(self, dimension, values)
-            if not values:
+            if not values and dimension != "heads":
                 raise ValueError(f"A search space needs at least one value for its {dimension}; found none. Add one.")
         if self.depths[0] < 1:
             raise ValueError(f"Depths must be at least 1 layer; found {self.depths[0]}. Give positive depths.")
-        for layer in self._layer_choices():  # a LayerConfig checks its own width and bits
+        for layer in self._layer_choices():  # a LayerConfig checks its own values
             assert layer
         if self.decoder is not None and self.decoder.decoder is not None:
             raise ValueError(
                 "The search space of a decoder must have no decoder of its own; found one. Leave out the inner one."
+            )
+        if self.decoder is not None and self.decoder.heads:
+            raise ValueError(
+                "The search space of a decoder must have no numbers of heads: every member's decoder has all of them; "
+                f"found {_either(self.decoder.heads)}. Leave out space.decoder.heads."
             )
 
     @property
@@ -49,14 +58,14 @@ class SearchSpace:
 
     @property
     def largest(self) -> SubnetConfig:
-        """The member with the most layers, units and bits: the teacher of all others."""
-        layers = (LayerConfig(self.widths[-1], self.bits[-1]),) * self.depths[-1]
+        """The member with the most layers, units, heads and bits: the teacher of all others."""
+        layers = (self._layer_choices()[-1],) * self.depths[-1]
         return SubnetConfig(layers, () if self.decoder is None else self.decoder.largest.layers)
 
     @property
     def smallest(self) -> SubnetConfig:
-        """The member with the fewest layers, units and bits."""
-        layers = (LayerConfig(self.widths[0], self.bits[0]),) * self.depths[0]
+        """The member with the fewest layers, units, heads and bits."""
+        layers = (self._layer_choices()[0],) * self.depths[0]
         return SubnetConfig(layers, () if self.decoder is None else self.decoder.smallest.layers)
 
     @property
@@ -66,26 +75,27 @@ class SearchSpace:
 
     def count(self) -> int:
         """How many different members there are."""
-        choices = len(self.widths) * len(self.bits)
+        choices = len(self._layer_choices())
         encoders = sum(choices**depth if self.layerwise else choices for depth in self.depths)
         return encoders * (1 if self.decoder is None else self.decoder.count())
 
     def uniform_members(self) -> Iterator[SubnetConfig]:
         """The members whose layers are all equal (those of the encoder, and those of the decoder).
 
-        From the largest to the smallest: by depth, then width, then bits of the encoder, then likewise of the decoder.
+        From the largest to the smallest: by depth, then width, heads and bits of the encoder, then likewise of the
+        decoder.
         """
         for depth in reversed(self.depths):
-            for width in reversed(self.widths):
-                for bits in reversed(self.bits):
-                    layers = (LayerConfig(width, bits),) * depth
-                    if self.decoder is None:
-                        yield SubnetConfig(layers)
-                    else:
-                        yield from (SubnetConfig(layers, above.layers) for above in self.decoder.uniform_members())
+            for layer in reversed(self._layer_choices()):
+                if self.decoder is None:
+                    yield SubnetConfig((layer,) * depth)
+                else:
+                    yield from (
+                        SubnetConfig((layer,) * depth, above.layers) for above in self.decoder.uniform_members()
+                    )
 
     def sample(self, generator: random.Random) -> SubnetConfig:
-        """A random member: a uniform depth, then uniform choices of width and bits (per layer if layer-wise).
+        """A random member: a uniform depth, then uniform choices of width, heads and bits (per layer if layer-wise).
 
         The decoder is drawn in the same way after the encoder.
         """
@@ -100,7 +110,7 @@ class SearchSpace:
     def __contains__(self, subnet: SubnetConfig) -> bool:
         return (
             subnet.depth in self.depths
-            and all(layer.width in self.widths and layer.bits in self.bits for layer in subnet.layers)
+            and set(subnet.layers) <= set(self._layer_choices())
             and (self.layerwise or subnet.encoder.is_uniform)
             and self._has_decoder(subnet.decoder)
         )
@@ -131,7 +141,10 @@ class SearchSpace:
 
     def _values(self) -> str:
         """What a member may have, for messages."""
-        values = f"a depth of {_either(self.depths)}, a width of {_either(self.widths)} and {_either(self.bits)} bits"
+        values = f"a depth of {_either(self.depths)}, a width of {_either(self.widths)}"
+        if self.heads:
+            values += f", {_either(self.heads)} heads"
+        values += f" and {_either(self.bits)} bits"
         if not self.layerwise:
             values += ", the same in every layer"
         if self.decoder is not None:
@@ -139,7 +152,11 @@ class SearchSpace:
         return values
 
     def _layer_choices(self) -> list[LayerConfig]:
-        return [LayerConfig(width, bits) for width in self.widths for bits in self.bits]
+        """All that a layer can be, the smallest first: by width, then heads, then bits."""
+        numbers_of_heads = self.heads or (None,)
+        return [
+            LayerConfig(width, bits, heads) for width in self.widths for heads in numbers_of_heads for bits in self.bits
+        ]
 
 
 def _either(values: tuple[int, ...]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from allinone.subnet.space import SearchSpace
 
-_DIMENSIONS = {"bits": "bits", "width": "widths", "depth": "depths"}  # and what a space calls their values
+_DIMENSIONS = {"bits": "bits", "heads": "heads", "width": "widths", "depth": "depths"}  # and their values in a space
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class WarmUp:
 
     Args:
         steps: until the warm-up is over; a sampler counts batches.
-        order: in which the dimensions open; one that is left out is open from the beginning.
+        order: in which the dimensions open, of bits, heads, width and depth; one that is left out is open from the
+            beginning.
     """
 
     steps: int

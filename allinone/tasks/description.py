@@ -4,11 +4,11 @@ import base64
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from allinone.layers.features import LogMelSettings
-from allinone.models import ConformerLayout, DecoderLayout, Wav2Vec2Layout
+from allinone.layers import LogMelSettings, WaveformSettings, WhisperLogMelSettings
+from allinone.models import ConformerLayout, DecoderLayout, SpectrogramLayout, TransformerLayout, WaveformLayout
 from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
-from allinone.text import CharTokenizer, SentencePieceTokenizer
+from allinone.text import CharTokenizer, SentencePieceTokenizer, VocabularyTokenizer
 
 _KINDS = {
     kind.__name__: kind
@@ -24,8 +24,13 @@ _KINDS = {
         PerTensor,
         SearchSpace,
         SentencePieceTokenizer,
+        SpectrogramLayout,
         SubnetConfig,
-        Wav2Vec2Layout,
+        TransformerLayout,
+        VocabularyTokenizer,
+        WaveformLayout,
+        WaveformSettings,
+        WhisperLogMelSettings,
     )
 }
 

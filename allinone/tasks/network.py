@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from allinone.decoding import Heard
-from allinone.layers import LogMel, LogMelSettings
+from allinone.layers import Features, FeatureSettings
 from allinone.models import DecoderLayout, Encoder, Layout, TransformerDecoder
 from allinone.subnet import SubnetConfig
 from allinone.text import Tokenizer
@@ -21,7 +21,7 @@ class SpeechNetwork(nn.Module):
     """
 
     def __init__(
-        self, features: LogMel, encoder: Encoder, head: nn.Linear, decoder: TransformerDecoder | None = None
+        self, features: Features, encoder: Encoder, head: nn.Linear, decoder: TransformerDecoder | None = None
     ) -> None:
         super().__init__()
         self.features, self.encoder, self.head, self.decoder = features, encoder, head, decoder
@@ -39,7 +39,7 @@ class SpeechNetwork(nn.Module):
 
 def build_network(
     layout: Layout,
-    features: LogMelSettings,
+    features: FeatureSettings,
     tokenizer: Tokenizer,
     subnet: SubnetConfig,
     attention: DecoderLayout | None = None,
@@ -47,4 +47,4 @@ def build_network(
     """A plain network of a member's size, its weights yet to be loaded."""
     labels = tokenizer.vocab_size
     decoder = attention and attention.build(subnet.decoder or attention.whole, layout.dim, labels)
-    return SpeechNetwork(LogMel(features), layout.build(subnet), nn.Linear(layout.dim, labels), decoder)
+    return SpeechNetwork(features.build(), layout.build(subnet), nn.Linear(layout.dim, labels), decoder)

@@ -8,14 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from allinone.decoding import Heard
-from allinone.layers import LogMel, LogMelSettings, SpecAugment
+from allinone.layers import FeatureSettings, SpecAugment, TimeMasks
 from allinone.layers.elastic import Elastic
-from allinone.models import AdaptiveDropout, DecoderLayout, Encoder, Layout, encoder_cost, tensor_cost
+from allinone.models import (
+    AdaptiveDropout,
+    DecoderLayout,
+    Encoder,
+    Layout,
+    encoder_cost,
+    full_precision_bytes,
+    tensor_cost,
+)
 from allinone.models.elastic_decoder import ElasticDecoder
 from allinone.models.elastic_encoder import ElasticEncoder
-from allinone.models.inventory import FEATURE_FRAMES
+from allinone.models.inventory import head_tensors
 from allinone.quantization import AbsMax, Quantised, Quantizer
-from allinone.subnet import Cost, LayerConfig, SearchSpace, SubnetConfig, TensorSpec
+from allinone.subnet import Cost, LayerConfig, SearchSpace, SubnetConfig
 from allinone.tasks.network import SpeechNetwork, build_network
 from allinone.tasks.output import Output, select_rows
 from allinone.text import Tokenizer
@@ -28,14 +36,17 @@ class Shared:
     Args:
         x: ``(batch, time, bands or dim)``.
         lengths: valid positions, ``(batch,)``.
+        masked: frames that a front end that is not shared will replace, ``(batch, frames)``; None if there are none.
     """
 
     x: Tensor
     lengths: Tensor
+    masked: Tensor | None = None
 
     def select(self, rows: Sequence[int]) -> "Shared":
         """That of some utterances, padded to the longest of them."""
-        return Shared(*select_rows(self.x, self.lengths, rows))
+        masked = None if self.masked is None else self.masked[rows]
+        return Shared(*select_rows(self.x, self.lengths, rows), masked)
 
 
 class SpeechTask(nn.Module):
@@ -48,9 +59,11 @@ class SpeechTask(nn.Module):
         quantizer: how weights are rounded.
         features: how features are computed.
         attention: sizes of an attention decoder over the encoder; None leaves it out.
-        augment: masks features in training; None leaves it out.
+        augment: masks features, or frames, in training; None leaves it out.
         adaptive_dropout: how much less dropout the layers of smaller members get in training, those of encoder and
             decoder; front end and embedding have one size in all members. None gives all members the same.
+        layer_drop: probability with which each layer of the encoder is left out in training (LayerDrop, Fan et al.
+            2020); never in the largest member, which teaches.
     """
 
     def __init__(
@@ -60,10 +73,11 @@ class SpeechTask(nn.Module):
         space: SearchSpace,
         tokenizer: Tokenizer,
         quantizer: Quantizer,
-        features: LogMelSettings,
+        features: FeatureSettings,
         attention: DecoderLayout | None = None,
-        augment: SpecAugment | None = None,
+        augment: SpecAugment | TimeMasks | None = None,
         adaptive_dropout: AdaptiveDropout | None = None,
+        layer_drop: float = 0.0,
     ) -> None:
         super().__init__()
         refuse_misfit(layout, space, attention)
@@ -71,10 +85,14 @@ class SpeechTask(nn.Module):
             raise ValueError(
                 f"The network takes {layout.bands} feature bands; found features of {features.bands}. Make them equal."
             )
+        if not 0 <= layer_drop < 1:
+            raise ValueError(
+                f"layer_drop must be a probability from 0 to below 1; found {layer_drop}. Give such a number."
+            )
         self.layout, self.space, self.tokenizer, self.quantizer = layout, space, tokenizer, quantizer
         self.attention = attention
-        self.features = LogMel(features)
-        self.augment, self.adaptive_dropout = augment, adaptive_dropout
+        self.features = features.build()
+        self.augment, self.adaptive_dropout, self.layer_drop = augment, adaptive_dropout, layer_drop
         encoder = cast(Encoder, layout.build(space.largest))
         self.encoder = ElasticEncoder(encoder, quantizer, space.bits, layout.front_end_bits)
         self.head = nn.Linear(layout.dim, tokenizer.vocab_size)
@@ -95,13 +113,17 @@ class SpeechTask(nn.Module):
             lengths: valid samples, ``(batch,)``.
             seeds: one per utterance for augmentation, ``(batch,)``; None leaves the features as they are.
         """
+        augment, masked = self.augment, None
         with torch.no_grad():
             x, lengths = self.features(waveforms, lengths)
-            if seeds is not None and self.augment is not None:
-                x = self.augment(x, lengths, seeds)
+            if seeds is not None and isinstance(augment, SpecAugment):
+                x = augment(x, lengths, seeds)
+            elif seeds is not None and isinstance(augment, TimeMasks):
+                frames = [self.layout.frames(length) for length in lengths.tolist()]
+                masked = augment.draw(frames, self.layout.frames(x.shape[1]), seeds.tolist()).to(x.device)
         if self.encoder.shares_front_end:
-            x, lengths = self.encoder.embed(x, lengths, self.space.largest)
-        return Shared(x, lengths)
+            return Shared(*self.encoder.embed(x, lengths, self.space.largest, masked))
+        return Shared(x, lengths, masked)
 
     def recognise(self, shared: Shared, subnet: SubnetConfig) -> Heard:
         """The part that does, for decoding."""
@@ -133,13 +155,13 @@ class SpeechTask(nn.Module):
         """
         x, lengths = self._embedded(shared, subnet)
         dropout = self._dropout(subnet.layers, self.space.largest.layers)
-        after = self.encoder.layer_outputs(x, lengths, subnet, dropout)
-        encoded = after[-1]
+        after = self.encoder.layer_outputs(x, lengths, subnet, dropout, self._dropped(subnet))
+        encoded = self.encoder.finish(after[-1])
         return Output(
             log_probs=self._labels(encoded),
             lengths=lengths,
             encoded=encoded,
-            shallower=tuple(self._labels(after[depth - 1]) for depth in depths),
+            shallower=tuple(self._labels(self.encoder.finish(after[depth - 1])) for depth in depths),
             spelt=self._spelt(encoded, lengths, subnet, labels),
             spelt_lengths=label_lengths + 1,
         )
@@ -147,7 +169,14 @@ class SpeechTask(nn.Module):
     def _embedded(self, shared: Shared, subnet: SubnetConfig) -> tuple[Tensor, Tensor]:
         if self.encoder.shares_front_end:
             return shared.x, shared.lengths
-        return self.encoder.embed(shared.x, shared.lengths, subnet)
+        return self.encoder.embed(shared.x, shared.lengths, subnet, shared.masked)
+
+    def _dropped(self, subnet: SubnetConfig) -> list[int]:
+        """The layers that are left out this time."""
+        if not self.training or not self.layer_drop or subnet == self.space.largest:
+            return []
+        draws = torch.rand(subnet.depth).tolist()
+        return [index for index, draw in enumerate(draws) if draw < self.layer_drop]
 
     def _spelt(self, encoded: Tensor, lengths: Tensor, subnet: SubnetConfig, labels: Tensor) -> Tensor | None:
         if self.decoder is None:
@@ -201,6 +230,11 @@ class SpeechTask(nn.Module):
         return encoder | head | {f"decoder.{name}": weight for name, weight in decoder.items()}
 
     @property
+    def full_bytes(self) -> float:
+        """Bytes of the whole network at full precision, by the papers' rule: the 1 of every ratio."""
+        return full_precision_bytes(self.layout, self.tokenizer.vocab_size)
+
+    @property
     def whole_bytes(self) -> int:
         """Stored bytes of the whole network at full precision."""
         return full_system_bytes(self.layout, self.attention, self.tokenizer.vocab_size)
@@ -217,6 +251,11 @@ def refuse_misfit(layout: Layout, space: SearchSpace, attention: DecoderLayout |
             f"The search space must fit into the network of {layout.num_layers} layers and width {layout.ffn_dim}; "
             f"found depths up to {space.depths[-1]} and widths up to {space.widths[-1]}. Lower them, or take a "
             "larger network."
+        )
+    if max(space.heads, default=0) > layout.num_heads:
+        raise ValueError(
+            f"The search space must fit into the network of {layout.num_heads} attention heads; found up to "
+            f"{space.heads[-1]}. Lower them, or take a larger network."
         )
     if space.decoder is None:
         return
@@ -238,7 +277,7 @@ def system_cost(
 ) -> Cost:
     """What a member costs: the papers count the encoder, the artefact stores head and decoder as well."""
     granularity = quantizer.granularity
-    outputs = () if layout.has_head else tuple(_head(layout, vocab_size))
+    outputs = tuple(head_tensors(layout, vocab_size))
     if attention is not None:
         outputs += tuple(attention.tensors(subnet.decoder or attention.whole, layout.dim, vocab_size))
     return sum((tensor_cost(spec, granularity) for spec in outputs), encoder_cost(layout, subnet, granularity))
@@ -248,9 +287,3 @@ def full_system_bytes(layout: Layout, attention: DecoderLayout | None, vocab_siz
     """Bytes of everything that the whole network stores at full precision: the 1 of every system ratio."""
     largest = SubnetConfig.uniform(layout.num_layers, layout.ffn_dim)
     return system_cost(layout, attention, largest, AbsMax(), vocab_size).bytes_stored
-
-
-def _head(layout: Layout, vocab_size: int) -> Iterator[TensorSpec]:
-    frames = layout.frames(FEATURE_FRAMES)
-    yield TensorSpec("head.weight", (vocab_size, layout.dim), uses=frames, counted=False)
-    yield TensorSpec("head.bias", (vocab_size,), counted=False)

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from allinone.data.module import SpeechDataModule
@@ -35,7 +37,7 @@ class FitSettings:
         accelerator: cpu, gpu or auto.
         devices: processes per machine; auto for all.
         num_nodes: machines.
-        strategy: as Lightning names it.
+        strategy: as Lightning names it; auto trains several processes by DDP, whose buffers are the gradients.
         validate_every_steps: optimiser steps between scorings on the dev set.
         checkpoint_every_steps: optimiser steps between checkpoints.
         log_every_steps: optimiser steps between log entries.
@@ -63,6 +65,28 @@ class FitSettings:
                 "max_steps, accumulate, validate_every_steps and checkpoint_every_steps must be at least 1; found "
                 f"{', '.join(map(str, counts))}. Give positive numbers."
             )
+
+    @property
+    def processes(self) -> int:
+        """How many processes train, on all machines."""
+        devices: Any = self.devices
+        if devices in ("auto", -1, "-1"):
+            on_gpu = self.accelerator != "cpu" and torch.cuda.is_available()
+            per_machine = torch.cuda.device_count() if on_gpu else 1
+        elif isinstance(devices, int):
+            per_machine = devices
+        elif isinstance(devices, str) and devices.isdigit():
+            per_machine = int(devices)
+        else:  # their numbers
+            numbers = devices.split(",") if isinstance(devices, str) else list(devices)
+            per_machine = sum(number != "" for number in numbers)
+        return per_machine * self.num_nodes
+
+    def build_strategy(self) -> str | Strategy:
+        """What Lightning is given for its strategy."""
+        if self.strategy == "auto" and self.processes > 1:
+            return DDPStrategy(gradient_as_bucket_view=True)
+        return self.strategy
 
 
 def fit(
@@ -106,7 +130,7 @@ def fit(
         accelerator=settings.accelerator,
         devices=settings.devices,
         num_nodes=settings.num_nodes,
-        strategy=settings.strategy,
+        strategy=settings.build_strategy(),
         precision=settings.precision,
         max_epochs=1,
         limit_train_batches=batches,

@@ -83,6 +83,11 @@ class OnePassModule(lightning.LightningModule):
         if self.device.type == "cuda":
             self.ledger.synchronise = torch.cuda.synchronize
 
+    def on_train_start(self) -> None:
+        """Lets DDP put its buckets in the gradients' place, and into their final order: every step adds alike then."""
+        if self.trainer.world_size > 1:
+            self.manual_backward(touch_all(self.task.parameters()))
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One batch; every ``accumulate`` batches one step of the optimiser."""
         step = batch_idx
@@ -115,7 +120,7 @@ class OnePassModule(lightning.LightningModule):
                 scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(self.task.parameters(), self.gradient_clip)
         optimizer.step()
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=self.trainer.world_size == 1)  # of several they are DDP's buckets, and stay
         cast(torch.optim.lr_scheduler.LambdaLR, self.lr_schedulers()).step()
 
     def _unsynchronised(self) -> AbstractContextManager[Any]:

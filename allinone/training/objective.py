@@ -37,7 +37,7 @@ class Objective:
 
     Args:
         depth: weights of members with fewer layers than the largest, in the encoder or in the decoder.
-        other: weights of members that differ from the largest only in width or precision.
+        other: weights of members that differ from the largest only in width, heads or precision.
         ctc_weight: of the CTC output where there is an attention decoder, too, 0 to 1.
         label_smoothing: of the attention decoder, 0 to below 1.
         intermediate: weight of the CTC loss after fewer layers (intermediate CTC, Lee & Watanabe 2021), averaged over

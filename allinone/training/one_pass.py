@@ -171,5 +171,5 @@ def _lessons(
 
 
 def touch_all(parameters: Iterator[Tensor]) -> Tensor:
-    """Zero, as a function of every parameter: its backward pass synchronises all gradients, exactly once."""
-    return sum((parameter.sum() * 0.0 for parameter in parameters), torch.zeros(()))
+    """Zero, as a function of all that is trained: its backward pass synchronises all gradients, exactly once."""
+    return sum((parameter.sum() * 0.0 for parameter in parameters if parameter.requires_grad), torch.zeros(()))

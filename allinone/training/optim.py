@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed
 from torch import Tensor, nn
+
+from allinone.training.sharding import ShardedAdamW
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class AdamW:
         betas: decay rates of the moments.
         weight_decay: of matrices; biases and norms have none.
         eps: added to the denominator.
+        sharded: whether each of several processes keeps the moments of its share of the weights alone, and updates
+            those for all (ZeRO, Rajbhandari et al. 2020, stage 1).
     """
 
     lr: float
@@ -24,27 +29,28 @@ class AdamW:
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.01
     eps: float = 1e-8
+    sharded: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
 
-    def build(self, model: nn.Module) -> torch.optim.AdamW:
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """The optimiser of a model: a step leaves rows of scales that no member used as they are."""
-        scales = [weight for name, weight in model.named_parameters() if "log_scales" in name]
-        taken = set(map(id, scales))
-        others = [weight for weight in model.parameters() if id(weight) not in taken]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": [weight for weight in others if weight.dim() > 1], "weight_decay": self.weight_decay},
-                {"params": [weight for weight in others if weight.dim() == 1], "weight_decay": 0.0},
-                {"params": scales, "weight_decay": 0.0, "lr": self.scale_lr},
-            ],
-            lr=self.lr,
-            betas=self.betas,
-            eps=self.eps,
-            fused=True,
-        )
-        keep_unused_rows(optimizer, scales)
+        trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+        scales = [weight for name, weight in trained if "log_scales" in name]
+        others = [weight for name, weight in trained if "log_scales" not in name]
+        groups = [
+            {"params": [weight for weight in others if weight.dim() > 1], "weight_decay": self.weight_decay},
+            {"params": [weight for weight in others if weight.dim() == 1], "weight_decay": 0.0},
+            {"params": scales, "weight_decay": 0.0, "lr": self.scale_lr},
+        ]
+        settings: dict[str, Any] = {"lr": self.lr, "betas": self.betas, "eps": self.eps, "fused": True}
+        if self.sharded and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+            optimizer = ShardedAdamW(groups, **settings)
+            keep_unused_rows(optimizer.own, scales)
+        else:
+            optimizer = torch.optim.AdamW(groups, **settings)
+            keep_unused_rows(optimizer, scales)
         return optimizer
 
 

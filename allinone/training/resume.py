@@ -9,6 +9,7 @@ NEUTRAL = (  # settings that change no number of the training
     "data.num_workers",
     "data.prepare_workers",
     "data.eval_batch_seconds",
+    "optimizer.sharded",
     "trainer.checkpoint_every_steps",
     "trainer.log_every_steps",
     "trainer.validate_every_steps",

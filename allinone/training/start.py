@@ -1,24 +1,28 @@
 """Where training starts from: the supernet of a checkpoint, or a new one that takes over trained weights."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from allinone.layers import SpecAugment
-from allinone.models.importance import sort_feed_forward_units
+from allinone.data.batch import Batch
+from allinone.layers import SpecAugment, TimeMasks
 from allinone.quantization import Quantised
 from allinone.tasks.description import restore
+from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
 from allinone.training.checkpoints import STATISTICS, read_checkpoint
+from allinone.training.importance import sort_units_and_heads
 
 logger = logging.getLogger(__name__)
 
+_FRESH = {"head.": "the CTC output", "decoder.": "the attention decoder"}  # what a plain network may lack
 
-def load_task(path: Path, augment: SpecAugment | None = None) -> tuple[SpeechTask, dict[str, Any]]:
+
+def load_task(path: Path, augment: SpecAugment | TimeMasks | None = None) -> tuple[SpeechTask, dict[str, Any]]:
     """The supernet of a checkpoint (averaged weights, if the run averaged), and what the checkpoint tells about it.
 
     Raises:
@@ -39,12 +43,13 @@ def load_task(path: Path, augment: SpecAugment | None = None) -> tuple[SpeechTas
     return task, about
 
 
-def take_over_checkpoint(task: SpeechTask, path: Path) -> None:
+def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] | None = None) -> None:
     """Starts a supernet from the weights of a checkpoint.
 
-    The same supernet takes over everything, scales included. Another one (other depths, widths or bits) takes the
-    weights of the checkpoint's largest member; if that had only one width, its feed-forward units are sorted by
-    importance first.
+    The same supernet takes over everything, scales included. Another one (other depths, widths, heads or bits) takes
+    the weights of the checkpoint's largest member. If its members had only one width, its feed-forward units are sorted
+    by importance first; if they had one number of heads, its attention heads are. ``batches`` decide on the order, or
+    else the weights.
 
     Raises:
         ValueError: if the checkpoint's network is smaller, or has other sizes or labels.
@@ -58,16 +63,44 @@ def take_over_checkpoint(task: SpeechTask, path: Path) -> None:
     if _sizes(source) == _sizes(task):
         task.load_state_dict(source.state_dict())
         return
-    if len(source.space.widths) == 1:
-        sort_feed_forward_units(source)
+    refuse_other_heads(task, source, str(path))
+    largest = source.space.largest
+    if batches is not None and source.encoder.lacks_statistics(largest):
+        recalibrate(source, batches, [largest])
+    sort_units_and_heads(
+        source,
+        units=len(source.space.widths) == 1,
+        heads=len(source.space.heads) <= 1,
+        hear=lambda waveforms, lengths: source(waveforms, lengths, largest),
+        batches=batches,
+    )
     take_over_weights(task, _plain_parameters(source), str(path))
+
+
+def refuse_other_heads(task: SpeechTask, source: nn.Module, origin: str) -> None:
+    """Raises ValueError if attention heads have another size than in the network that training starts from.
+
+    The weights of four heads may have the shapes of those of two larger ones.
+
+    Args:
+        task: the supernet.
+        source: a supernet or a plain network.
+        origin: where it comes from, for messages.
+    """
+    needed, found = _head_dims(task), _head_dims(source)
+    for name in sorted(needed.keys() & found.keys()):
+        if needed[name] != found[name]:
+            raise ValueError(
+                f"Starting from {origin} requires attention heads of its size; found {name} with heads of dimension "
+                f"{found[name]} there and {needed[name]} here. Choose a network with such heads (num_heads, head_dim)."
+            )
 
 
 def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised], origin: str) -> None:
     """Starts a supernet from the weights of a plain network at least as large.
 
-    An attention decoder that the plain network lacks keeps its fresh weights. Scales are set from the weights, except
-    where the weights bring integers and scales of the same precision.
+    A CTC output and an attention decoder that the plain network lacks keep their fresh weights. Scales are set from the
+    weights, except where the weights bring integers and scales of the same precision.
 
     Args:
         task: the supernet.
@@ -77,10 +110,15 @@ def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised
     Raises:
         ValueError: if a tensor is missing, smaller than needed, or of other dimensions.
     """
-    fresh = task.decoder is not None and not any(name.startswith("decoder.") for name in weights)
+    parameters = _plain_parameters(task)
+    fresh = tuple(
+        part
+        for part in _FRESH
+        if any(name.startswith(part) for name in parameters) and not any(name.startswith(part) for name in weights)
+    )
     with torch.no_grad():
-        for name, parameter in _plain_parameters(task).items():
-            if fresh and name.startswith("decoder."):
+        for name, parameter in parameters.items():
+            if name.startswith(fresh):
                 continue
             stored = weights.get(name)
             weight = stored.dequantise() if isinstance(stored, Quantised) else stored
@@ -97,11 +135,17 @@ def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised
             stored = weights.get(f"{part}.{name}")
             if isinstance(stored, Quantised):
                 elastic.take_over_scale(name, stored)
-    logger.info("Took over the weights of %s%s.", origin, "; the attention decoder begins anew" if fresh else "")
+    logger.info("Took over the weights of %s%s.", origin, "".join(f"; {_FRESH[part]} begins anew" for part in fresh))
 
 
 def _sizes(task: SpeechTask) -> tuple[object, ...]:
     return task.space, task.layout, task.attention, task.quantizer
+
+
+def _head_dims(network: nn.Module) -> dict[str, int]:
+    """The dimension of the heads of each attention module, by its name in the plain network."""
+    dims = ((name, getattr(module, "head_dim", None)) for name, module in network.named_modules())
+    return {name.replace(".module.", ".", 1): dim for name, dim in dims if isinstance(dim, int)}
 
 
 def _covers(weight: Tensor, parameter: Tensor) -> bool:

@@ -95,11 +95,13 @@ def test_the_ratio_of_the_whole_counts_a_decoder_that_the_papers_do_not(call, he
         assert (row["ratio"], row["bytes"]) == (alone["ratio"], alone["bytes"])
 
 
-def test_the_head_of_wav2vec2_is_not_counted_twice():
+def test_the_papers_count_the_head_of_wav2vec2_at_full_precision():
     member, quantizer = SubnetConfig.uniform(12, 3072, 8), Lsq(PerChannel())
-    assert system_cost(wav2vec2_base(), None, member, quantizer, 29) == encoder_cost(
-        wav2vec2_base(), member, quantizer.granularity
-    )
+    whole = system_cost(wav2vec2_base(), None, member, quantizer, 29)
+    encoder = encoder_cost(wav2vec2_base(), member, quantizer.granularity)
+    weights = 29 * 768 + 29
+    assert whole.parameters - encoder.parameters == weights
+    assert whole.bytes - encoder.bytes == whole.bytes_stored - encoder.bytes_stored == 4 * weights
 
 
 def test_a_tokenizer_that_is_yet_to_be_trained_counts_with_the_size_it_will_have(call, here):
@@ -120,6 +122,24 @@ def test_a_layerwise_space_lists_its_ends_and_a_sample(call, here):
     assert all(SubnetConfig.parse(name).name == name for name in names)
     said = call(*arguments)
     assert "80 members, of which 5 are listed" in said.out
+
+
+def test_members_with_fewer_heads_are_listed_after_wider_ones(call, here):
+    said = call("subnets", "experiment=tiny_synthetic", "space.heads=[1,2]", "space.depths=[3]", "format=json")
+    rows = {row["name"]: row for row in json.loads(said.out)}
+    assert list(rows) == [f"3-{width}-{bits}bit-h{heads}" for width in (64, 32) for heads in (2, 1) for bits in (8, 4)]
+    whole = json.loads(call("subnets", "experiment=tiny_synthetic", "space.depths=[3]", "format=json").out)[0]
+    assert rows["3-64-8bit-h2"] == whole | {"name": "3-64-8bit-h2"}
+    for size in ("parameters", "bytes", "bytes_stored", "macs"):
+        assert rows["3-64-8bit-h1"][size] < whole[size]
+
+
+def test_wav2vec2_is_counted_with_fewer_heads(call, here):
+    """Half of the heads of 12 layers: 4 * 768 * 384 weights and 3 * 384 biases each."""
+    said = call("subnets", "experiment=librispeech_wav2vec2", "space.heads=[6,12]", "format=json")
+    rows = {row["name"]: row for row in json.loads(said.out)}
+    half = 12 * (4 * 768 * 384 + 3 * 384)
+    assert rows["12-3072-8bit-h12"]["parameters"] - rows["12-3072-8bit-h6"]["parameters"] == half
 
 
 def test_a_sample_of_a_space_that_is_listed_whole_is_refused(call, here):

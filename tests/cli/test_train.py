@@ -131,13 +131,6 @@ def test_a_teacher_of_another_kind_is_refused(call, here, arguments, trained):
     )
 
 
-def test_a_network_without_code_is_refused_before_any_data_is_read(call, here):
-    said = call("train", "experiment=librispeech_wav2vec2", "data.corpus.folder=gone")
-    assert said.code == 1
-    assert "wav2vec 2.0 layout, which so far serves to count sizes" in said.err
-    assert "gone" not in said.err
-
-
 def test_another_logger_gets_all_metrics(call, here, arguments):
     settings = ("+logger._target_=lightning.pytorch.loggers.CSVLogger", "+logger.name=mine")
     assert call(*arguments, *settings).code == 0

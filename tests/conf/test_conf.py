@@ -1,5 +1,6 @@
 """Tests of the configuration: every file composes and gives what it says, every documented command is one."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 from allinone.cli.main import TAKES_FILES, VERBS, split_verb
 from allinone.data import SpeechDataModule
 from allinone.decoding import Beam, Greedy, Joint, NgramBeam, Rescoring
-from allinone.layers import LogMelSettings, SpecAugment
-from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout, Wav2Vec2Layout
+from allinone.layers import FeatureSettings, SpecAugment, TimeMasks
+from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout, TransformerLayout, wav2vec2_base
+from allinone.models.published_config import write_config
 from allinone.quantization import AbsMax, Lsq
 from allinone.subnet import SandwichSampler, SearchSpace, WarmUp
 from allinone.text import Tokenizer
@@ -32,11 +34,11 @@ ARGUMENTS |= {"reference", "hypotheses", "names"}
 KINDS: dict[str, Any] = {
     "adaptive_dropout": (AdaptiveDropout, type(None)),
     "attention": (DecoderLayout, type(None)),
-    "augment": (SpecAugment, type(None)),
+    "augment": (SpecAugment, TimeMasks, type(None)),
     "data": SpeechDataModule,
     "decoder": (Greedy, Beam, NgramBeam, Joint, Rescoring),
-    "features": LogMelSettings,
-    "network": (ConformerLayout, Wav2Vec2Layout),
+    "features": FeatureSettings,
+    "network": (ConformerLayout, TransformerLayout),
     "objective": Objective,
     "optimizer": AdamW,
     "quantizer": (Lsq, AbsMax),
@@ -45,6 +47,7 @@ KINDS: dict[str, Any] = {
 }
 USERS_OWN = {  # what a file leaves to the user
     "data.corpus.table": "lines.tsv",
+    "init": "weights",
     "data.corpus.folder": "speech",
     "decoder.ngram": "words.arpa",
     "sampler.warm_up.steps": 500,
@@ -84,11 +87,32 @@ def small(settings: DictConfig) -> dict[str, int]:
     return {"vocab_size": 9} if "vocab_size" in settings else {}
 
 
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory) -> Path:
+    """A Hugging Face directory, as far as a configuration needs one."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    (folder / "config.json").write_text(json.dumps(write_config(wav2vec2_base(), 3)))
+    (folder / "vocab.json").write_text(json.dumps({"<pad>": 0, "a": 1, "b": 2}))
+    return folder
+
+
 @pytest.mark.parametrize(("group", "name"), FILES, ids=lambda value: value)
-def test_every_file_gives_its_part(group, name):
+def test_every_file_gives_its_part(group, name, pretrained):
     verbs = ("evaluate", "transcribe", "bench_decode") if group == "decoder" else ("train",)
+    start = [f"init={pretrained}"] if name == "pretrained" else []
     for verb in verbs:
-        check_part(compose(verb, f"{group}={name}"), group)
+        check_part(compose(verb, f"{group}={name}", *start), group)
+
+
+def test_a_pretrained_network_is_that_of_a_named_folder_or_of_the_start(pretrained):
+    for override in (f"network.folder={pretrained}", f"init={pretrained}"):
+        layout = instantiate(compose("subnets", "network=pretrained", override).network)
+        assert layout == wav2vec2_base()
+
+
+def test_the_labels_of_published_english_networks_are_32():
+    tokenizer = instantiate(compose("train", "tokenizer=wav2vec2").tokenizer)
+    assert tokenizer.symbols == ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -143,6 +167,15 @@ def test_a_sandwich_has_no_warm_up_unless_asked():
     sampler = instantiate(config.sampler)(space=instantiate(config.space))
     assert isinstance(sampler, SandwichSampler)
     assert sampler.warm_up is None
+
+
+@pytest.mark.parametrize("name", [name for group, name in FILES if group == "space"])
+def test_every_space_may_have_numbers_of_heads_and_has_none_unless_asked(name):
+    whole, elastic = (
+        instantiate(compose("train", f"space={name}", *heads).space) for heads in ((), ("space.heads=[2,4]",))
+    )
+    assert (whole.heads, elastic.heads) == ((), (2, 4))
+    assert elastic.largest.name == f"{whole.largest.name}-h4"
 
 
 def test_a_space_may_bring_the_space_of_a_decoder():

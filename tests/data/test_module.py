@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from allinone.data import SpeechDataModule, TableCorpus, write_synthetic_corpus
-from allinone.text import CharTokenizer, SentencePieceTokenizer
+from allinone.text import CharTokenizer, SentencePieceTokenizer, VocabularyTokenizer
 from tests.data.examples import frames, write_bad_corpus
 
 FAULTS = {
@@ -86,6 +86,18 @@ def test_too_many_faults_stop_before_training_with_the_list(tmp_path):
     data.prepare()
     with pytest.raises(ValueError, match=r"at most 50.0% .*, found 58.3%.*\n(.*\n)*  too short for its text: 2"):
         data.check(CharTokenizer(), frames)
+
+
+def test_labels_that_do_not_cover_the_transcripts_are_told_by_their_characters(tmp_path):
+    table = write_synthetic_corpus(tmp_path, utterances=20)
+    data = SpeechDataModule(TableCorpus(str(table)), cache=str(tmp_path / "cache"))
+    data.prepare()
+    message = (
+        r"found 100\.0%; the network has no labels for '.' \(in \d+\), '.' \(in \d+\).*: choose labels that cover the "
+        r"transcripts \(tokenizer=.*\n(.*\n)*  unknown characters: 20: '.' \(in \d+\), "
+    )
+    with pytest.raises(ValueError, match=message):
+        data.check(VocabularyTokenizer(("<pad>", "<s>", "|")), frames)
 
 
 def test_a_long_list_is_cut_for_the_reader_and_whole_in_the_file(tmp_path):

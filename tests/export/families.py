@@ -47,10 +47,11 @@ def make_task(
     tokenizer: Tokenizer | None = None,
     attention: DecoderLayout | None = None,
     decoder: SearchSpace | None = None,
+    heads: tuple[int, ...] = (),
 ) -> SpeechTask:
     """A layer-wise supernet as after some training: no weight, bias, norm or scale is where it began."""
     parts = layout or conformer_tiny(), quantizer or Lsq(), tokenizer or CharTokenizer()
-    return copy.deepcopy(_trained(*parts, attention, decoder))
+    return copy.deepcopy(_trained(*parts, attention, decoder, heads))
 
 
 @cache
@@ -61,11 +62,12 @@ def _trained(
     tokenizer: Tokenizer,
     attention: DecoderLayout | None,
     decoder: SearchSpace | None,
+    heads: tuple[int, ...],
 ) -> SpeechTask:
     torch.manual_seed(0)
     task = SpeechTask(
         layout=layout,
-        space=SearchSpace((1, 2, 3), (32, 48, 64), BITS, layerwise=True, decoder=decoder),
+        space=SearchSpace((1, 2, 3), (32, 48, 64), BITS, layerwise=True, decoder=decoder, heads=heads),
         attention=attention,
         tokenizer=tokenizer,
         quantizer=quantizer,

@@ -30,6 +30,15 @@ def test_a_decoder_part_is_told_apart_from_the_encoder(tmp_path):
     )
 
 
+def test_a_number_of_heads_is_told_where_a_member_has_one(tmp_path):
+    manifest = replace(Manifest.read(write(tmp_path / "member")), member="2-32-4bit-h2+1-32-4bit-h1")
+    layers = (
+        "2 layers of 32 feed-forward units, 2 attention heads and 4 bits per weight, "
+        "then 1 layer of 32 feed-forward units, 1 attention head and 4 bits per weight."
+    )
+    assert layers in model_card(manifest, 29)
+
+
 def test_a_card_without_measurements_says_so(tmp_path):
     text = card(write(tmp_path / "member", MIXED.name))
     assert "| error rates | not measured when this was exported |" in text

@@ -1,6 +1,7 @@
 """Laws of writing: what is written is the supernet's member, of the announced size, and there whole or not at all."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 
 from allinone.export import artefact_weights, extract, read_artefact, write_artefact, writer
 from allinone.export.tensors import encode
-from allinone.models import decoder_tiny, full_precision_bytes
+from allinone.models import decoder_tiny
 from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor, Quantised
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.text import SentencePieceTokenizer
@@ -86,6 +87,24 @@ def test_the_tensors_of_the_file_have_the_bytes_that_the_cost_counts(layout, gra
         assert file.stat().st_size - found < 500  # the header
 
 
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_a_member_with_fewer_heads_survives_writing_and_reading_and_is_as_small_as_the_cost_counts(layout, tmp_path):
+    task = make_task(replace(layout(), head_dim=10), heads=(1, 2)).eval()
+    waveforms, lengths = 0.1 * torch.randn(2, 16_000), torch.tensor([16_000, 9_000])
+    mixed = SubnetConfig.parse("1-64-3bit-h1+1-32-8bit-h2+1-48-32bit-h1")
+    for member in [*(SubnetConfig.uniform(2, 32, bits, 1) for bits in BITS), mixed]:
+        folder = write_artefact(task, member, tmp_path / member.name)
+        artefact = read_artefact(folder)
+        assert artefact.manifest.member == member.name
+        queries = [artefact.network.get_parameter(f"encoder.layers.{i}.attention.query.weight") for i in range(2)]
+        assert [len(query) for query in queries] == [10 * (layer.heads or 0) for layer in member.layers[:2]]
+        found = sum(tensor.nbytes for tensor in load_file(folder / "model.safetensors").values())
+        assert found == task.cost(member).bytes_stored
+        with torch.no_grad():
+            heard, expected = artefact.network(waveforms, lengths), task(waveforms, lengths, member)
+        assert torch.equal(heard.log_probs, expected.log_probs)
+
+
 def test_the_manifest_tells_everything_about_the_member(tmp_path):
     task = make_task()
     folder = tmp_path / "new" / "member"
@@ -97,7 +116,7 @@ def test_the_manifest_tells_everything_about_the_member(tmp_path):
     assert manifest["bytes"] == round(cost.bytes)
     assert manifest["bytes_stored"] == cost.bytes_stored
     assert manifest["macs"] == round(cost.macs)
-    assert manifest["ratio"] == full_precision_bytes(task.layout) / cost.bytes
+    assert manifest["ratio"] == task.full_bytes / cost.bytes
     assert manifest["network"].keys() == {"layout", "attention", "features", "tokenizer"}
     assert manifest["tensors"].keys() == task.weights(SMALL).keys()
     assert manifest["training_data"] == {"hash": "abc", "about": "Read by nobody, CC0."}

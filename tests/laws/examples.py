@@ -44,6 +44,7 @@ def make_task(
     augment: SpecAugment | None = None,
     attention: DecoderLayout | None = None,
     adaptive_dropout: AdaptiveDropout | None = None,
+    heads: tuple[int, ...] = (),
     seed: int = 0,
     **changes: Any,
 ) -> SpeechTask:
@@ -52,7 +53,7 @@ def make_task(
     layout = make_layout(**changes)
     return SpeechTask(
         layout=layout,
-        space=SearchSpace((2, layout.num_layers), (layout.ffn_dim // 2, layout.ffn_dim), bits, layerwise),
+        space=SearchSpace((2, layout.num_layers), (layout.ffn_dim // 2, layout.ffn_dim), bits, layerwise, heads=heads),
         tokenizer=CharTokenizer(),
         quantizer=quantizer or Lsq(PerChannel()),
         features=LogMelSettings(),
@@ -105,3 +106,8 @@ def dense(weights: dict[str, torch.Tensor | Quantised]) -> dict[str, torch.Tenso
 def mixed_member() -> SubnetConfig:
     """A layer-wise member whose layers differ in width and bits."""
     return SubnetConfig.parse("1-24-3bit+1-12-8bit+1-24-32bit")
+
+
+def mixed_heads() -> SubnetConfig:
+    """A layer-wise member whose layers differ in the number of heads, too."""
+    return SubnetConfig.parse("1-24-3bit-h2+1-12-8bit-h1+1-24-32bit-h4")

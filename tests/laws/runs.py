@@ -4,16 +4,19 @@ import csv
 import multiprocessing
 import os
 import signal
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 # The forked processes share the imports of one server, which take longer than the runs themselves.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["allinone.cli.train", "tests.laws.runs"])
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -31,30 +34,49 @@ class Death:
     validating: bool = False
 
 
-def start(folder: Path, arguments: Sequence[str], death: Death | None = None) -> BaseProcess:
+def start(
+    folder: Path, arguments: Sequence[str], death: Death | None = None, environment: Mapping[str, str] = NOTHING
+) -> BaseProcess:
     """Starts `allinone train` in a working directory; what it tells goes to ``log`` there."""
-    process = _CONTEXT.Process(target=_command, args=(folder, ["train", *arguments], death))
+    process = _CONTEXT.Process(target=_command, args=(folder, ["train", *arguments], death, dict(environment)))
     process.start()
     return process
 
 
 def run(folder: Path, arguments: Sequence[str], death: Death | None = None) -> int:
     """The same to its end: the exit status, or minus the signal that killed it."""
-    process = start(folder, arguments, death)
-    process.join(timeout=240)
-    if process.exitcode is None:
+    return _end([start(folder, arguments, death)])[0]
+
+
+def run_two(folder: Path, arguments: Sequence[str], death: Death | None = None) -> list[int]:
+    """The same with two processes, which die together."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"NODE_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    settings = [*arguments, "trainer.devices=2"]
+    return _end([start(folder, settings, death, {**shared, "LOCAL_RANK": str(rank)}) for rank in range(2)])
+
+
+def _end(processes: Sequence[BaseProcess]) -> list[int]:
+    for process in processes:
+        process.join(timeout=240)
+    statuses = [process.exitcode for process in processes]
+    for process in processes:
         process.kill()
+    if None in statuses:
         raise AssertionError("the run hangs")
-    return process.exitcode
+    return [status for status in statuses if status is not None]
 
 
-def _command(folder: Path, arguments: Sequence[str], death: Death | None) -> None:
+def _command(folder: Path, arguments: Sequence[str], death: Death | None, environment: Mapping[str, str]) -> None:
     import torch
 
     from allinone.cli.main import main
 
     torch.set_num_threads(1)
     multiprocessing.set_start_method("fork", force=True)  # of the loader's workers, as in a process of its own
+    os.environ |= environment
     os.chdir(folder)
     log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
@@ -73,7 +95,7 @@ def _record_steps() -> None:
 
     def recorded(self: OnePassModule, batch: Any, batch_idx: int) -> None:
         members = " ".join(member.name for member in self.sampler.members(batch_idx, 0))
-        with Path("steps").open("a", encoding="utf-8") as file:
+        with Path(f"steps-{self.global_rank}" if self.global_rank else "steps").open("a", encoding="utf-8") as file:
             file.write(f"{batch_idx} {' '.join(batch.ids)} {batch.lengths.tolist()} {members}\n")
         train(self, batch, batch_idx)
 

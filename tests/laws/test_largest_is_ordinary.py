@@ -105,7 +105,7 @@ def test_a_largest_layer_at_full_precision_is_that_of_transformers(config, layer
     ours, theirs = layers
     x = torch.randn(3, time, DIM)
     context = ours.context(x, torch.full((3,), time))
-    elastic = Elastic(ours, ours.width_axes, Lsq(), (4, 8))
+    elastic = Elastic(ours, ours.axes, Lsq(), (4, 8))
     with torch.no_grad():
         expected = theirs(x, relative_position_embeddings=Wav2Vec2ConformerRelPositionalEmbedding(config)(x))
         torch.testing.assert_close(ours(x, context), expected, rtol=0, atol=TOLERANCE)

@@ -4,9 +4,19 @@ import pytest
 import torch
 
 from allinone.subnet import SubnetConfig
-from tests.laws.examples import DECODER, PLAIN, calibrate, learn, make_batch, make_task, mixed_member, perturb
+from tests.laws.examples import (
+    DECODER,
+    PLAIN,
+    calibrate,
+    learn,
+    make_batch,
+    make_task,
+    mixed_heads,
+    mixed_member,
+    perturb,
+)
 
-MEMBERS = [SubnetConfig.uniform(3, 24, 32), SubnetConfig.uniform(2, 12, 2), mixed_member()]
+MEMBERS = [SubnetConfig.uniform(3, 24, 32), SubnetConfig.uniform(2, 12, 2), mixed_member(), mixed_heads()]
 TOLERANCE = 1e-5  # sums over longer padded rows run in another order
 
 
@@ -20,6 +30,7 @@ def test_an_utterance_does_not_depend_on_its_batch(positions, separable, norm, m
             layerwise=True,
             positions=positions,
             separable_subsampling=separable,
+            num_heads=4,
             front_end_bits=None,
             convolution_norm=norm,
         )

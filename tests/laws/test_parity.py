@@ -11,7 +11,18 @@ from allinone.tasks import SpeechNetwork
 from allinone.tasks.speech import SpeechTask
 from allinone.training import AdamW, Objective
 from allinone.training.one_pass import Draw, assign, one_pass
-from tests.laws.examples import ALL_BITS, DECODER, calibrate, dense, learn, make_batch, make_task, mixed_member, perturb
+from tests.laws.examples import (
+    ALL_BITS,
+    DECODER,
+    calibrate,
+    dense,
+    learn,
+    make_batch,
+    make_task,
+    mixed_heads,
+    mixed_member,
+    perturb,
+)
 
 KINDS = [
     pytest.param(
@@ -25,8 +36,20 @@ KINDS = [
         ("batch norm", "rotary", True, None, "batch"),
     )
 ]
+HEADS = {"heads": (1, 2, 4), "num_heads": 4}  # and of a size that is not a quarter of the model's dimension
+KINDS += [
+    pytest.param(HEADS | {"positions": "relative", "head_dim": 6}, id="heads, relative"),
+    pytest.param(HEADS | {"positions": "rotary", "head_dim": 2, "convolution_norm": "batch"}, id="heads, rotary"),
+]
 QUANTIZERS = [Lsq(PerChannel()), Lsq(PerTensor()), AbsMax(PerChannel()), AbsMax(PerTensor())]
 MEMBERS = [SubnetConfig.uniform(2, 12, bits) for bits in ALL_BITS] + [SubnetConfig.uniform(3, 24, 4), mixed_member()]
+ATTENTIVE = [SubnetConfig.uniform(2, 12, bits, heads=1 + bits % 2) for bits in ALL_BITS]
+ATTENTIVE += [SubnetConfig.uniform(3, 24, 4, heads=4), mixed_heads()]
+
+
+def members_of(task: SpeechTask) -> list[SubnetConfig]:
+    """Members of every kind, with numbers of heads where the space has some."""
+    return ATTENTIVE if task.space.heads else MEMBERS
 
 
 def extract(task: SpeechTask, member: SubnetConfig) -> SpeechNetwork:
@@ -63,10 +86,10 @@ def test_the_extracted_decoder_spells_as_the_elastic_one_learns(quantizer):
 @pytest.mark.parametrize("quantizer", QUANTIZERS, ids=str)
 def test_extracted_subnet_equals_elastic_subnet(kind, quantizer):
     task = make_task(quantizer=quantizer, layerwise=True, **kind)
-    for member in MEMBERS:
+    for member in members_of(task):
         assert_parity(task, member)
     perturb(task)
-    for member in MEMBERS:
+    for member in members_of(task):
         assert_parity(task, member)
 
 
@@ -76,28 +99,30 @@ def test_extracted_subnet_equals_elastic_subnet_after_training(kind):
     optimizer = AdamW(lr=1e-2, scale_lr=1e-2).build(task)
     for step in range(3):
         batch = make_batch(seed=step)
-        members = [task.space.largest, MEMBERS[step], mixed_member()]
+        members = [task.space.largest, members_of(task)[step], members_of(task)[-1]]
         draw = Draw(0, step, 0)
         plan = assign(batch, members, in_batch=False, step=0)
         one_pass(task, batch, plan, Objective(), scale=1 / 3, backward=torch.Tensor.backward, draw=draw)
         optimizer.step()
         optimizer.zero_grad()
-    for member in MEMBERS:
+    for member in members_of(task):
         assert_parity(task, member)
 
 
-def test_extracted_subnet_equals_elastic_subnet_after_save_and_load():
-    task, batch, member = perturb(make_task(layerwise=True)), make_batch(), mixed_member()
+@pytest.mark.parametrize("kind", [{}, HEADS | {"head_dim": 6}], ids=["all heads", "heads"])
+def test_extracted_subnet_equals_elastic_subnet_after_save_and_load(kind):
+    task, batch = perturb(make_task(layerwise=True, **kind)), make_batch()
     file = io.BytesIO()
     torch.save(task.state_dict(), file)
     file.seek(0)
-    loaded = make_task(layerwise=True, seed=1)
+    loaded = make_task(layerwise=True, seed=1, **kind)
     loaded.load_state_dict(torch.load(file, weights_only=True))
-    assert_parity(loaded, member)
-    with torch.no_grad():
-        before = task.eval()(batch.waveforms, batch.lengths, member).log_probs
-        after = extract(loaded, member)(batch.waveforms, batch.lengths).log_probs
-    assert torch.equal(before, after)
+    for member in members_of(task):
+        assert_parity(loaded, member)
+        with torch.no_grad():
+            before = task.eval()(batch.waveforms, batch.lengths, member).log_probs
+            after = extract(loaded, member)(batch.waveforms, batch.lengths).log_probs
+        assert torch.equal(before, after)
 
 
 def test_the_extracted_network_owns_its_weights():
@@ -109,13 +134,13 @@ def test_the_extracted_network_owns_its_weights():
     assert all(torch.equal(weights[name], copies[name]) for name in weights)
 
 
-def test_members_of_different_bits_differ():
-    """Guards the tests above: parity would hold trivially if bits changed nothing."""
-    task, batch = make_task(), make_batch()
+@pytest.mark.parametrize("positions", ["relative", "rotary"])
+def test_members_of_different_bits_or_heads_differ(positions):
+    """Guards the tests above: parity would hold trivially if bits or heads changed nothing."""
+    task, batch = make_task(positions=positions, **HEADS), make_batch()
+    members = [SubnetConfig.uniform(2, 12, bits) for bits in ALL_BITS]  # all heads
+    members += [SubnetConfig.uniform(2, 12, 32, heads) for heads in (1, 2)]
     with torch.no_grad():
-        outputs = [
-            task.eval()(batch.waveforms, batch.lengths, SubnetConfig.uniform(2, 12, bits)).log_probs
-            for bits in ALL_BITS
-        ]
+        outputs = [task.eval()(batch.waveforms, batch.lengths, member).log_probs for member in members]
     for index, output in enumerate(outputs):
         assert all(not torch.equal(output, other) for other in outputs[:index])

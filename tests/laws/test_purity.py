@@ -8,16 +8,16 @@ import torch
 from allinone.layers import SpecAugment
 from allinone.training import Objective
 from allinone.training.one_pass import Draw, assign, one_pass
-from tests.laws.examples import calibrate, make_batch, make_task, mixed_member, perturb
+from tests.laws.examples import calibrate, make_batch, make_task, mixed_heads, mixed_member, perturb
 
 
-@pytest.mark.parametrize(("positions", "norm"), [("relative", "layer"), ("rotary", "layer"), ("rotary", "batch")])
+@pytest.mark.parametrize("positions", ["relative", "rotary"])
+@pytest.mark.parametrize(("norm", "heads"), [("layer", ()), ("batch", ()), ("batch", (1, 2, 4))])
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-def test_running_one_member_changes_nothing_in_another(positions, norm, training):
-    task = perturb(
-        make_task(layerwise=True, positions=positions, dropout=0.1, front_end_bits=None, convolution_norm=norm)
-    ).train(training)
-    batch, first, second = make_batch(), task.space.largest, mixed_member()
+def test_running_one_member_changes_nothing_in_another(positions, norm, heads, training):
+    kind = {"positions": positions, "convolution_norm": norm, "heads": heads, "num_heads": 4, "head_dim": 6}
+    task = perturb(make_task(layerwise=True, dropout=0.1, front_end_bits=None, **kind)).train(training)
+    batch, first, second = make_batch(), task.space.largest, mixed_heads() if heads else mixed_member()
     calibrate(task, first, second)
     assert task.training == training
     before = {name: tensor.clone() for name, tensor in task.state_dict().items()}

@@ -27,6 +27,7 @@ assert runs  # its fork server has imported all that takes long
 SECONDS = (1.1, 1.0, 0.9, 0.6, 0.5)
 SPLIT = ([0, 1, 3], [2, 4])  # utterances of each rank: not equally many
 STEPS = 2
+ADAMW = AdamW(lr=1e-3)
 
 
 class Recorder(lightning.Callback):
@@ -34,6 +35,7 @@ class Recorder(lightning.Callback):
 
     def __init__(self) -> None:
         self.gradients: list[list[torch.Tensor]] = []
+        self.parameters: dict[str, torch.Tensor] = {}
         self.parameters_synchronised: list[int] = []
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -43,6 +45,7 @@ class Recorder(lightning.Callback):
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         self.gradients.append([parameter.grad.clone() for parameter in pl_module.parameters()])
+        self.parameters = {name: parameter.detach().clone() for name, parameter in pl_module.task.named_parameters()}
 
 
 def _counted(recorder: Recorder, bucket: GradBucket) -> torch.futures.Future[torch.Tensor]:
@@ -68,17 +71,17 @@ class Steps(OnePassModule):
 
 
 def make_example() -> SpeechTask:
-    return make_task(bits=(4, 8), num_layers=3, front_end_bits=32, attention=DECODER)
+    return make_task(bits=(4, 8), num_layers=3, front_end_bits=32, attention=DECODER, heads=(1, 2))
 
 
-def train(batch: Batch, sampler: Any, strategy: Any, devices: int) -> dict[str, Any]:
-    """Two steps; gives the gradients of each, the final parameters and the synchronisations."""
+def train(batch: Batch, sampler: Any, strategy: Any, devices: int, optimizer: AdamW = ADAMW) -> dict[str, Any]:
+    """Two steps; gives the gradients of each, the parameters before the last step and at the end, and more."""
     task, recorder = make_example(), Recorder()
     module = Steps(
         task=task,
         sampler=sampler,
         objective=Objective(),
-        optimizer=AdamW(lr=1e-3),
+        optimizer=optimizer,
         schedule=Constant(),
         max_steps=STEPS,
     )
@@ -99,19 +102,32 @@ def train(batch: Batch, sampler: Any, strategy: Any, devices: int) -> dict[str, 
         trainer.fit(module, Batches(batch))
     return {
         "gradients": recorder.gradients,
-        "parameters": [parameter.detach().clone() for parameter in task.parameters()],
+        "parameters": {name: parameter.detach().clone() for name, parameter in task.named_parameters()},
+        "before": recorder.parameters,
+        "moments": sum(state["exp_avg"].numel() for state in trainer.optimizers[0].state.values()),
         "synchronised": recorder.parameters_synchronised,
     }
 
 
-def replica(rank: int, folder: str, same: bool) -> None:
+def replica(rank: int, folder: str, sampler: Any, optimizer: AdamW) -> None:
     """One of two ranks."""
     torch.set_num_threads(1)
     os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": Path(folder, "port").read_text()}
     batch = make_batch(SECONDS).select(SPLIT[rank])
-    strategy = DDPStrategy(process_group_backend="gloo")
-    torch.save(train(batch, sampler(same), strategy, 2), f"{folder}/{rank}.pt")
+    strategy = DDPStrategy(process_group_backend="gloo", gradient_as_bucket_view=True)
+    torch.save(train(batch, sampler, strategy, 2, optimizer), f"{folder}/{rank}.pt")
+
+
+def replicas(folder: Path, sampler: Any, optimizer: AdamW = ADAMW) -> list[dict[str, Any]]:
+    """What each of two ranks trains."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        (folder / "port").write_text(str(free.getsockname()[1]))
+    torch.multiprocessing.start_processes(
+        replica, (str(folder), sampler, optimizer), nprocs=2, start_method="forkserver"
+    )
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
 def sampler(same: bool) -> SandwichSampler:
@@ -148,21 +164,17 @@ def expected_gradients(task: SpeechTask, members: list[tuple[SubnetConfig, ...]]
 
 @pytest.mark.parametrize("same", [True, False], ids=["equal members", "different members"])
 def test_two_replicas_compute_the_gradients_of_one_rank_on_the_joined_batch(same, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        (tmp_path / "port").write_text(str(free.getsockname()[1]))
-    torch.multiprocessing.start_processes(replica, (str(tmp_path), same), nprocs=2, start_method="forkserver")
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     draws = sampler(same)
+    first, second = replicas(tmp_path, draws)
     assert (draws.members(0, 0) == draws.members(0, 1)) == same
     expected = expected_gradients(make_example(), [draws.members(0, 0), draws.members(0, 1)])
     assert sum(bool(gradient.any()) for gradient in expected) > len(expected) / 2
     for one, two, wanted in zip(first["gradients"][0], second["gradients"][0], expected, strict=True):
         assert torch.equal(one, two)
         torch.testing.assert_close(one, wanted, rtol=1e-4, atol=1e-6)
-    assert all(map(torch.equal, first["parameters"], second["parameters"]))
-    # every parameter once in each step (DDP cuts the first step's gradients into other buckets than the later ones')
-    assert sum(first["synchronised"]) == STEPS * len(expected)
+    assert all(torch.equal(weight, second["parameters"][name]) for name, weight in first["parameters"].items())
+    # every parameter once in each step, and once before them all
+    assert sum(first["synchronised"]) == (1 + STEPS) * len(expected)
     assert first["synchronised"] == second["synchronised"]
 
 

@@ -94,10 +94,15 @@ def naive_relative(module: RelativeSelfAttention, x: torch.Tensor) -> torch.Tens
     return module.output(torch.cat(heads, -1))
 
 
+HEAD_SIZES = pytest.mark.parametrize("head_dim", [None, 6], ids=["dim / heads", "a size of their own"])
+
+
+@HEAD_SIZES
 @torch.no_grad()
-def test_relative_attention_is_the_equation_score_by_score():
+def test_relative_attention_is_the_equation_score_by_score(head_dim):
     torch.manual_seed(0)
-    module = RelativeSelfAttention(DIM, HEADS, 0.0)
+    module = RelativeSelfAttention(DIM, HEADS, 0.0, head_dim)
+    assert module.head_dim == (head_dim or DIM // HEADS)
     for parameter in (module.content_bias, module.position_bias):
         parameter.normal_()
     x, lengths = torch.randn(2, 7, DIM), torch.tensor([7, 4])
@@ -107,10 +112,11 @@ def test_relative_attention_is_the_equation_score_by_score():
         torch.testing.assert_close(attended[index, :length], expected, rtol=1e-4, atol=1e-5)
 
 
+@HEAD_SIZES
 @torch.no_grad()
-def test_rotary_attention_turns_pairs_by_angles_that_grow_with_the_position():
+def test_rotary_attention_turns_pairs_by_angles_that_grow_with_the_position(head_dim):
     torch.manual_seed(0)
-    module, size = RotarySelfAttention(DIM, HEADS, 0.0), DIM // HEADS
+    module, size = RotarySelfAttention(DIM, HEADS, 0.0, head_dim), head_dim or DIM // HEADS
     x, lengths = torch.randn(2, 7, DIM), torch.tensor([7, 4])
     attended = module(x, module.context(x, lengths))
     rates = 10_000.0 ** (-torch.arange(0, size, 2) / size)
@@ -147,11 +153,23 @@ def test_a_convolution_module_is_gate_depthwise_norm_silu_projection():
 def test_a_narrow_elastic_module_computes_with_fewer_units():
     """It does not multiply by zeros: the ordinary module of that width gives the same."""
     wide = FeedForward(8, 12, 0.0)
-    axes = {"up.weight": 0, "up.bias": 0, "down.weight": 1}
-    elastic, narrow, x = Elastic(wide, axes, Lsq(), (4,)), FeedForward(8, 5, 0.0), torch.randn(3, 8)
+    elastic, narrow, x = Elastic(wide, wide.axes, Lsq(), (4,)), FeedForward(8, 5, 0.0), torch.randn(3, 8)
     narrow.load_state_dict(elastic.weights(LayerConfig(5)))
     assert torch.equal(elastic(LayerConfig(5), x), narrow(x))
     assert elastic.weights(LayerConfig(5))["up.bias"].shape == (5,)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("kind", [RelativeSelfAttention, RotarySelfAttention])
+@torch.no_grad()
+def test_an_elastic_attention_computes_with_its_first_heads(kind):
+    """The ordinary module of so many heads gives the same; without a number of heads it has all of them."""
+    whole, few = kind(DIM, 4, 0.0, 6), kind(DIM, 3, 0.0, 6)
+    elastic, x = Elastic(whole, whole.axes, Lsq(), (4,)), torch.randn(2, 7, DIM)
+    context = whole.context(x, torch.tensor([7, 4]))
+    few.load_state_dict(elastic.weights(LayerConfig(1, heads=3)))
+    assert few.query.weight.shape == (18, DIM)
+    assert torch.equal(elastic(LayerConfig(1, heads=3), x, context), few(x, context))
+    assert torch.equal(elastic(LayerConfig(1), x, context), whole(x, context))
 
 
 @torch.no_grad()

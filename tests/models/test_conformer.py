@@ -1,11 +1,11 @@
-"""Encoders: named sizes, depth as a prefix, importance order, and refusals."""
+"""Encoders: named sizes, depth as a prefix, heads of a size of their own, and refusals."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 
-from allinone.layers import FeedForward
-from allinone.models import conformer_small, conformer_switchboard, encoder_cost, wav2vec2_base
-from allinone.models.importance import sort_feed_forward_units
+from allinone.models import conformer_small, conformer_switchboard, encoder_cost
 from allinone.quantization import PerChannel
 from allinone.subnet import SubnetConfig
 from tests.laws.examples import make_layout, make_task
@@ -25,6 +25,19 @@ def test_frames_are_a_quarter_of_the_features():
     assert x.shape[1] == int(lengths) == 248
 
 
+def test_heads_of_a_size_of_their_own_are_counted():
+    """Query, key, value (with biases) and output: 4 * 256 * 512 + 3 * 512 + 256 in place of 4 * (256 * 256 + 256)."""
+    layout = conformer_switchboard()
+    wide = replace(layout, positions="rotary", head_dim=128)
+    narrow = replace(layout, positions="rotary", head_dim=64)
+    member = SubnetConfig.uniform(12, 2048)
+    wide_cost, narrow_cost = (encoder_cost(sizes, member, PerChannel()) for sizes in (wide, narrow))
+    each = 4 * 256 * 512 + 3 * 512 + 256 - 4 * (256 * 256 + 256)
+    assert wide_cost.parameters - narrow_cost.parameters == 12 * each
+    halved = SubnetConfig.uniform(12, 2048, heads=2)
+    assert encoder_cost(wide, halved, PerChannel()) == encoder_cost(narrow, member, PerChannel())
+
+
 @torch.no_grad()
 def test_a_shallow_member_is_the_first_layers():
     task = make_task().eval()
@@ -38,34 +51,19 @@ def test_a_shallow_member_is_the_first_layers():
     assert torch.equal(shallow, x)
 
 
-@torch.no_grad()
-def test_sorting_units_by_importance_changes_no_output():
-    torch.manual_seed(0)
-    layout = make_layout()
-    network = layout.build(SubnetConfig.uniform(3, 24)).eval()
-    features, lengths = torch.randn(2, 60, 80), torch.tensor([60, 40])
-    before, _ = network(features, lengths)
-    sort_feed_forward_units(network)
-    torch.testing.assert_close(network(features, lengths)[0], before, rtol=1e-5, atol=1e-5)
-    for module in network.modules():
-        if isinstance(module, FeedForward):
-            importance = module.up.weight.norm(dim=1) * module.down.weight.norm(dim=0)
-            assert (importance.diff() <= 0).all()
-
-
 def test_impossible_layouts_are_refused():
     with pytest.raises(
         ValueError, match=r"even multiple of the number of heads; found dim=16 and num_heads=3\. Change"
     ):
         make_layout(num_heads=3)
+    with pytest.raises(ValueError, match=r"needs at least 1 attention head; found num_heads=0\. Give"):
+        make_layout(num_heads=0)
+    for changes, found in (({"head_dim": 7}, "dim=16 and head_dim=7"), ({"dim": 15, "head_dim": 6}, "dim=15 and head")):
+        with pytest.raises(ValueError, match=rf"must be positive and even, .*; found {found}.*\. Give even numbers"):
+            make_layout(**changes)
     with pytest.raises(ValueError, match="The kernel size must be odd; found 4"):
         make_layout(kernel_size=4)
     with pytest.raises(ValueError, match="'relative' or 'rotary'; found 'absolute'"):
         make_layout(positions="absolute")
     with pytest.raises(ValueError, match=r"is 'layer' or 'batch'; found 'group'\. Choose one of the two"):
         make_layout(convolution_norm="group")
-
-
-def test_wav2vec2_is_refused_naming_what_exists():
-    with pytest.raises(ValueError, match=r"whose code exists: the Conformer .*found the wav2vec 2\.0 layout"):
-        wav2vec2_base().build(SubnetConfig.uniform(12, 3072))

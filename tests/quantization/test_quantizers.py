@@ -76,6 +76,21 @@ def test_learned_scales_begin_with_no_more_error_than_absmax(bits, granularity):
         assert fitted < 0.95 * unclamped
 
 
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
+@pytest.mark.parametrize("spread", [1, 3])
+def test_learned_scales_begin_with_the_best_of_fifty_fractions(bits, granularity, spread):
+    generator = torch.Generator().manual_seed(spread)
+    weight = torch.cat((torch.randn(12, 96, generator=generator) ** spread, torch.rand(4, 96, generator=generator)))
+    scale = AbsMax(granularity).quantise(weight, None, bits).scale
+    candidates = torch.linspace(0.1, 1.0, 50).tolist()
+    errors = torch.stack(
+        [(fake_quantise(weight, scale * part, bits) - weight).square().sum_to_size(*scale.shape) for part in candidates]
+    )
+    best = scale * torch.tensor(candidates)[errors.argmin(0)]
+    torch.testing.assert_close(Lsq(granularity).initial_log_scales(weight, (bits,))[0].exp(), best)
+
+
 def test_learned_scales_have_a_row_for_each_precision_and_learn():
     weight, _ = example()
     rows = Lsq().initial_log_scales(weight, BITS)

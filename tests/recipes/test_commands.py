@@ -11,6 +11,8 @@ import soundfile
 
 from allinone.cli.main import VERBS, main, split_verb
 from allinone.data import write_synthetic_corpus
+from tests.data.miniatures import write_librispeech
+from tests.published import make_published, save_published
 
 ROOT = Path(__file__).parents[2]
 LINES = re.findall(r"^allinone .+$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
@@ -25,6 +27,8 @@ SMALL = (
     "trainer.accelerator=cpu",
 )
 TABLE = ("data=table", "data.corpus.table=my/lines.tsv")
+PUBLISHED = {"hubert base": "hubert-base-ls960", "wav2vec2 base": "wav2vec2-base-100h", "wavlm large": "wavlm-large"}
+TINY = ("network=pretrained", "space.depths=[1,2]", "space.widths=[24,48]")  # the published networks of the tests
 SMALLER = {  # what makes a verb's lines small, besides a tiny network
     "bench step": ("rounds=1", "seconds=0.5"),
     "bench data": ("steps=2", "skip=0", *TABLE, *SMALL[:3]),
@@ -71,6 +75,20 @@ def test_the_readme_shows_every_verb():
     assert {split_verb(shlex.split(line)[1:])[0] for line in LINES} == set(VERBS)
 
 
+def fill_in(arguments: list[str], folder: Path) -> list[str]:
+    """The arguments with a miniature corpus and tiny published networks in the places that they name."""
+    if not folder.exists():
+        for kind, name in PUBLISHED.items():
+            save_published(make_published(kind), folder / name)
+        write_librispeech(folder, ["train-clean-100", "dev-clean", "dev-other", "test-clean", "test-other"])
+    return [word for word in arguments if word not in TABLE]
+
+
+def newest_run(match: re.Match[str]) -> str:
+    """The folder of the newest run of an experiment."""
+    return str(max(Path("runs", match[1]).iterdir()))
+
+
 def test_every_line_of_the_readme_runs(folder, monkeypatch):
     monkeypatch.chdir(folder)
     for line in LINES:
@@ -86,4 +104,7 @@ def test_every_line_of_the_readme_runs(folder, monkeypatch):
             arguments += SMALLER[verb]
         if "tokenizer=sentencepiece" in arguments:
             arguments.append("tokenizer.vocab_size=12")
+        if "DIR/" in line:
+            arguments = [*fill_in(arguments, folder / "DIR"), *TINY]
+        arguments = [re.sub(r"runs/(\w+)/TIME", newest_run, word) for word in arguments]
         assert main(arguments) == 0, line

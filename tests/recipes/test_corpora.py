@@ -7,6 +7,7 @@ import pytest
 
 from allinone.cli.main import main
 from tests.data.miniatures import PARTS, write_librispeech, write_switchboard
+from tests.published import make_published, save_published
 
 SMALL = (
     "network=conformer_tiny",
@@ -60,6 +61,20 @@ def test_librispeech_trains_and_each_of_its_sets_is_scored(tmp_path, monkeypatch
     assert splits(folder) == {"train": 6 * training} | dict.fromkeys(LIBRISPEECH, 6)
     assert evaluate(folder, "test-other") == 6
     assert evaluate(folder, "dev") == 12
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2 base", "hubert large", "data2vec"])
+def test_pretrained_encoders_are_fine_tuned(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    published = save_published(make_published(kind), tmp_path / "published")
+    corpus = write_librispeech(tmp_path, ["train-clean-100", *LIBRISPEECH])
+    sizes = ("network=pretrained", "space.depths=[1,2]", "space.widths=[24,48]")
+    start = ("train", "experiment=librispeech_wav2vec2", f"init={published}", f"data.corpus.folder={corpus}")
+    steps = [setting for setting in SMALL if "conformer" not in setting]
+    assert main([*start, *sizes, *steps]) == 0
+    (folder,) = Path("runs", "librispeech_wav2vec2").iterdir()
+    assert "CTC output begins anew" not in (folder / "log.txt").read_text()
+    assert evaluate(folder, "test-other") == 6
 
 
 def test_switchboard_trains_and_each_of_its_sets_is_scored(tmp_path, monkeypatch):

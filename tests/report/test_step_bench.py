@@ -1,18 +1,22 @@
 """Tests of the measurement of training steps: that it runs what it says, not how fast."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from allinone.layers import LogMelSettings
+from allinone.layers import LogMelSettings, WaveformSettings
 from allinone.models import conformer_tiny, decoder_tiny
 from allinone.quantization import Lsq
 from allinone.report.memory import peak_memory
+from allinone.report.published_step import CASE, has_published_step
 from allinone.report.step_bench import StepBench
 from allinone.report.step_cases import FULL, IN_BATCH, OWN, PLAIN, QUANTISED, SANDWICH, Kind
 from allinone.subnet import SearchSpace
 from allinone.tasks.speech import SpeechTask
 from allinone.text import CharTokenizer
 from allinone.training import Objective
+from tests.laws.transformers import LAYOUTS
 
 
 def make_bench(**changes) -> StepBench:
@@ -95,3 +99,24 @@ def test_the_peak_of_memory_grows_with_the_batch():
 def test_what_cannot_be_measured_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         make_bench(**changes)
+
+
+def test_pretrained_encoders_are_timed_beside_transformers():
+    bench = replace(
+        make_bench(),
+        layout=LAYOUTS["wav2vec2"],
+        space=SearchSpace((2, 3), (12, 24), (4, 8)),
+        features=WaveformSettings(),
+    )
+    assert bench.kinds()[-1] == Kind(CASE)
+    assert bench.measure(rounds=1)[-1].to_dict()["wall_seconds"] > 0
+    step, network = bench.step(Kind(CASE))
+    step()
+    trained = {name for name, weight in network.named_parameters() if weight.grad is not None}
+    assert "lm_head.weight" in trained
+    assert not any("feature_extractor" in name for name in trained)
+
+
+def test_a_network_that_transformers_lacks_is_not_timed_there():
+    assert Kind(CASE) not in make_bench().kinds()
+    assert not has_published_step(LAYOUTS["whisper"])

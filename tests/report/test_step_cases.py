@@ -1,5 +1,7 @@
 """Tests of what is measured as a training step."""
 
+from dataclasses import replace
+
 from allinone.report.step_cases import step_cases
 from allinone.subnet import SearchSpace
 
@@ -16,6 +18,14 @@ def test_the_members_are_those_of_the_published_steps():
         ["12-2048-32bit", "8-1024-32bit", "10-1536-32bit", "8-2048-32bit"],
     ]
     assert [(case.in_batch, case.distillation) for case in cases[4:]] == [(False, True), (True, False), (True, True)]
+
+
+def test_narrow_members_of_a_space_with_heads_have_the_fewest():
+    names = {
+        member.name for case in step_cases(replace(SPACE, heads=(2, 3, 4)), quantised=True) for member in case.members
+    }
+    wide = {"12-2048-8bit-h4", "10-1536-8bit-h4", "8-2048-4bit-h4"}
+    assert names == wide | {"8-1024-4bit-h2", "12-1024-4bit-h2"}
 
 
 def test_quantised_members_have_the_precisions_of_the_space():

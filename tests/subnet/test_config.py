@@ -13,6 +13,14 @@ def test_names_are_the_papers_and_runs_of_layers_are_joined():
     assert str(SubnetConfig(layers)) == "2-64-8bit+1-32-8bit+1-64-8bit"
 
 
+def test_a_number_of_heads_ends_the_name_of_its_layers():
+    assert SubnetConfig.uniform(12, 3072, 8, 8).name == "12-3072-8bit-h8"
+    layers = (LayerConfig(512, 8, 4),) * 4 + (LayerConfig(256, 4, 2),) * 2
+    assert SubnetConfig(layers).name == "4-512-8bit-h4+2-256-4bit-h2"
+    assert SubnetConfig.parse("4-512-8bit-h4+2-256-4bit-h2") == SubnetConfig(layers)
+    assert SubnetConfig.parse("1-64-8bit+1-64-8bit-h2").layers == (LayerConfig(64, 8), LayerConfig(64, 8, 2))
+
+
 def test_equal_members_have_one_name_and_are_one_key():
     split = SubnetConfig.parse("1-64-8bit+1-64-8bit")
     assert split == SubnetConfig.uniform(2, 64, 8)
@@ -48,7 +56,7 @@ def test_a_member_is_uniform_if_each_of_its_parts_is(name, uniform):
 
 
 def test_names_are_safe_in_paths():
-    assert re.fullmatch(r"[a-z0-9_+-]+", SubnetConfig.parse("1-64-8bit+2-32-32bit_1-256-4bit+1-128-4bit").name)
+    assert re.fullmatch(r"[a-z0-9_+-]+", SubnetConfig.parse("1-64-8bit-h2+2-32-32bit_1-256-4bit+1-128-4bit").name)
 
 
 def test_layers_become_a_tuple():
@@ -68,6 +76,11 @@ def test_layers_become_a_tuple():
         "12-2048-8bit_",
         "_6-1024-4bit",
         "12-2048-8bit_6-1024-4bit_6-1024-4bit",
+        "12-2048-8bit-h",
+        "12-2048-8bit-4",
+        "12-2048-8bit-h4-h4",
+        "12-2048-8bith4",
+        "12-2048-h4",
     ],
 )
 def test_malformed_names_are_refused(name):
@@ -82,6 +95,10 @@ def test_impossible_members_are_refused():
         LayerConfig(0)
     with pytest.raises(ValueError, match=r"Bits must be one of 2, 3, .*, 32; found 16\. Choose"):
         LayerConfig(8, 16)
+    with pytest.raises(
+        ValueError, match=r"needs at least 1 attention head; found 0\. Give .*, or None for all of them"
+    ):
+        LayerConfig(8, 8, 0)
     with pytest.raises(ValueError, match=r"needs at least one layer; found none\. Give"):
         SubnetConfig(())
     with pytest.raises(ValueError, match="needs at least one layer"):

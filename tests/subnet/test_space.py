@@ -8,6 +8,7 @@ import pytest
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
 
 SPACE = SearchSpace((8, 12), (1024, 2048), (4, 8))
+HEADS = SearchSpace((2, 3), (32, 64), (4, 8), heads=(1, 2, 4))
 BOTH = SearchSpace((2, 3), (32, 64), (8,), decoder=SearchSpace((1, 2), (16,), (4, 32)))
 
 
@@ -18,11 +19,30 @@ def test_members_are_ordered_from_the_largest_to_the_smallest():
     assert SPACE.count() == len(names)
 
 
-def test_a_layerwise_space_counts_every_choice():
-    space = SearchSpace((1, 2), (8, 16), (4, 8), layerwise=True)
-    assert space.count() == 4 + 16
+def test_heads_are_ordered_after_width_and_before_bits():
+    names = [member.name for member in HEADS.uniform_members()]
+    assert names == [f"{d}-{w}-{b}bit-h{h}" for d in (3, 2) for w in (64, 32) for h in (4, 2, 1) for b in (8, 4)]
+    assert (HEADS.largest.name, HEADS.smallest.name) == (names[0], names[-1])
+    assert HEADS.count() == len(names)
+
+
+def test_a_member_carries_a_number_of_heads_exactly_if_the_space_has_some():
+    assert SubnetConfig.parse("3-64-8bit-h2") in HEADS
+    for name in ("3-64-8bit", "3-64-8bit-h3", "1-64-8bit-h2+2-64-8bit-h4"):
+        assert SubnetConfig.parse(name) not in HEADS
+    layerwise = replace(HEADS, layerwise=True)
+    assert SubnetConfig.parse("1-64-8bit-h2+2-64-8bit-h4") in layerwise
+    assert SubnetConfig.parse("1-64-8bit-h2+2-64-8bit") not in layerwise
+    assert SubnetConfig.parse("12-2048-8bit") in SPACE
+    assert SubnetConfig.parse("12-2048-8bit-h4") not in SPACE
+
+
+@pytest.mark.parametrize(("heads", "choices"), [((), 4), ((2, 4), 8)])
+def test_a_layerwise_space_counts_every_choice(heads, choices):
+    space = SearchSpace((1, 2), (8, 16), (4, 8), layerwise=True, heads=heads)
+    assert space.count() == choices + choices**2
     drawn = {space.sample(generator) for generator in [random.Random(0)] for _ in range(2000)}
-    assert len(drawn) == 20
+    assert len(drawn) == space.count()
     assert all(member in space for member in drawn)
 
 
@@ -75,6 +95,7 @@ def test_uniform_members_are_all_only_if_neither_part_is_layerwise():
 
 def test_values_are_sorted_and_lists_become_tuples():
     assert SearchSpace([12, 8, 8], [2048, 1024], [8, 4]) == SPACE  # pyright: ignore[reportArgumentType]
+    assert replace(HEADS, heads=[4, 1, 2, 4]) == HEADS  # pyright: ignore[reportArgumentType]
 
 
 def test_membership_asks_for_equal_layers_unless_layerwise():
@@ -98,6 +119,11 @@ def test_a_name_outside_the_space_is_refused_with_the_nearest_names():
     with pytest.raises(ValueError, match=message):
         BOTH.parse("3-64-8bit")
     assert BOTH.parse("3-64-8bit_2-16-4bit").name == "3-64-8bit_2-16-4bit"
+    message = r"a width of 32 or 64, 1 or 2 or 4 heads and 4 or 8 bits, .*; found '3-64-8bit'\. .* 3-64-8bit-h"
+    with pytest.raises(ValueError, match=message):
+        HEADS.parse("3-64-8bit")
+    with pytest.raises(ValueError, match=r"2048 and 4 or 8 bits, .*; found '12-2048-8bit-h4'\. .* are 12-2048-8bit,"):
+        SPACE.parse("12-2048-8bit-h4")
 
 
 def test_impossible_spaces_are_refused():
@@ -109,3 +135,8 @@ def test_impossible_spaces_are_refused():
         SearchSpace((1,), (8,), (9,))
     with pytest.raises(ValueError, match=r"must have no decoder of its own; found one\. Leave out"):
         SearchSpace((1,), (8,), decoder=BOTH)
+    with pytest.raises(ValueError, match="needs at least 1 attention head; found 0"):
+        SearchSpace((1,), (8,), heads=(0, 2))
+    message = r"decoder must have no numbers of heads: .*; found 1 or 2 or 4\. Leave out space\.decoder\.heads"
+    with pytest.raises(ValueError, match=message):
+        SearchSpace((1,), (8,), decoder=HEADS)

@@ -35,6 +35,19 @@ def test_the_order_is_a_choice_and_what_it_leaves_out_is_open_from_the_beginning
     assert shrinking.space(0, SPACE).bits == SPACE.bits
 
 
+def test_heads_are_a_dimension_too():
+    space = SearchSpace((2, 3), (64,), (4, 8), heads=(2, 4))
+    opened = [WarmUp(4, ("bits", "heads", "depth")).space(step, space) for step in range(4)]
+    assert [(part.bits, part.heads, part.depths) for part in opened] == [
+        ((8,), (4,), (3,)),
+        ((4, 8), (4,), (3,)),
+        ((4, 8), (2, 4), (3,)),
+        ((4, 8), (2, 4), (2, 3)),
+    ]
+    assert WarmUp(4).space(0, space).heads == (2, 4)
+    assert WarmUp(4, ("heads",)).space(0, SPACE) == SPACE
+
+
 def test_a_short_warm_up_opens_several_dimensions_at_once():
     assert [WarmUp(1).space(step, SPACE) for step in range(2)] == [OPEN[0], SPACE]
     assert [WarmUp(2).space(step, SPACE) for step in range(3)] == [OPEN[0], OPEN[4], SPACE]
@@ -57,5 +70,7 @@ def test_impossible_warm_ups_are_refused():
     with pytest.raises(ValueError, match=r"must take at least 1 step; found 0\. Give a number of steps, or leave"):
         WarmUp(0)
     for order, found in (((), "none"), (("bits", "bits"), "bits, bits"), (("depth", "size"), "depth, size")):
-        with pytest.raises(ValueError, match=rf"some of bits, width, depth, each once; found {found}\. Correct it"):
+        with pytest.raises(
+            ValueError, match=rf"some of bits, heads, width, depth, each once; found {found}\. Correct it"
+        ):
             WarmUp(10, order)

@@ -66,6 +66,8 @@ def test_a_space_that_does_not_fit_the_network_is_refused():
         build(SearchSpace((4,), (24,)))
     with pytest.raises(ValueError, match="found depths up to 2 and widths up to 48"):
         build(SearchSpace((2,), (48,)))
+    with pytest.raises(ValueError, match=r"of 2 attention heads; found up to 4\. Lower them, or take a larger network"):
+        build(SearchSpace((2,), (24,), heads=(1, 4)))
     decoders = SearchSpace((2,), (24,), decoder=SearchSpace((1,), (36,)))
     with pytest.raises(ValueError, match=r"a network with an attention decoder; found none\. Choose one, such"):
         build(decoders)

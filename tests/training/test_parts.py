@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from allinone.layers.elastic import Elastic
@@ -38,6 +39,19 @@ LARGEST = SubnetConfig.parse("12-2048-8bit")
 )
 def test_the_weights_of_losses_are_the_papers(member, weights):
     assert Objective().weights(SubnetConfig.parse(member), LARGEST) == weights
+
+
+@pytest.mark.parametrize(
+    ("member", "weights"),
+    [
+        ("12-2048-8bit-h4", Weights(1.0, 0.0)),
+        ("12-2048-8bit-h2", Weights(1.0, 1.0)),
+        ("8-2048-8bit-h2", Weights(0.8, 0.2)),
+    ],
+)
+def test_a_member_with_fewer_heads_weighs_as_one_of_another_width(member, weights):
+    largest = SubnetConfig.parse("12-2048-8bit-h4")
+    assert Objective().weights(SubnetConfig.parse(member), largest) == weights
 
 
 @pytest.mark.parametrize(
@@ -220,3 +234,14 @@ def test_the_newest_readable_checkpoint_is_found_and_torn_ones_are_named(tmp_pat
 def test_settings_of_a_fit_are_checked():
     with pytest.raises(ValueError, match=r"must be at least 1; found 10, 0, 500, 250. Give positive numbers."):
         FitSettings(max_steps=10, accumulate=0)
+
+
+@pytest.mark.parametrize(
+    ("devices", "processes"), [(1, 2), (4, 8), ("4", 8), ([0, 3], 4), ("0,3", 4), ("auto", 2), (-1, 2)], ids=str
+)
+def test_processes_are_counted_on_all_machines(devices, processes):
+    settings = FitSettings(max_steps=1, accelerator="cpu", devices=devices, num_nodes=2)
+    assert settings.processes == processes
+    assert isinstance(settings.build_strategy(), DDPStrategy)
+    assert FitSettings(max_steps=1, devices=devices, strategy="ddp_spawn").build_strategy() == "ddp_spawn"
+    assert FitSettings(max_steps=1).build_strategy() == "auto"

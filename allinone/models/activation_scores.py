@@ -1,0 +1,61 @@
+"""The importance of units and heads by what they do to real speech."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from allinone.layers import FeedForward, RelativeSelfAttention, RotarySelfAttention
+from allinone.layers.self_attention import SelfAttention
+from allinone.models.importance import Scores
+
+
+@torch.no_grad()
+def activation_scores(network: nn.Module, listen: Callable[[], None]) -> Scores:
+    """The importance of each unit and each head by the size of what it adds to the frames that the network hears.
+
+    That is the root mean square, over all frames, of the L2 norm of a unit's or a head's part in its module's output:
+    of unit j with the activation h_j and the column w_j of the weights out of it, rms(h_j) * |w_j|, the measure that
+    Wanda has for single weights (Sun et al. 2024, Eq. 1), taken for a whole column.
+
+    Args:
+        network: a trained one.
+        listen: lets it hear speech; without padding, which would count, too.
+
+    Returns:
+        For each feed-forward module ``(units,)`` and for each self-attention module ``(heads,)``, by the names of
+        modules.
+    """
+    sums: Scores = {}
+    frames: dict[str, int] = {}
+
+    def observe(name: str, squares: Callable[[Tensor], Tensor], _: nn.Module, inputs: tuple[Any, ...]) -> None:
+        x = inputs[0].flatten(0, -2).float()
+        sums[name] = sums.get(name, 0) + squares(x)
+        frames[name] = frames.get(name, 0) + len(x)
+
+    hooks = []
+    for name, module in network.named_modules():
+        if isinstance(module, FeedForward):
+            hooks.append(module.down.register_forward_pre_hook(partial(observe, name, partial(_of_units, module))))
+        elif isinstance(module, RelativeSelfAttention | RotarySelfAttention | SelfAttention):
+            hooks.append(module.output.register_forward_pre_hook(partial(observe, name, partial(_of_heads, module))))
+    try:
+        listen()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: (total / frames[name]).sqrt() for name, total in sums.items()}
+
+
+def _of_units(module: FeedForward, x: Tensor) -> Tensor:
+    """Squared norms of what units add, summed over ``(frames, units)``."""
+    return x.square().sum(0) * module.down.weight.square().sum(0)
+
+
+def _of_heads(module: RelativeSelfAttention | RotarySelfAttention | SelfAttention, x: Tensor) -> Tensor:
+    """Squared norms of what heads add, summed over ``(frames, heads * head_dim)``."""
+    outputs = module.output.weight.unflatten(1, (-1, module.head_dim))  # (dim, heads, head_dim)
+    return torch.einsum("fhc,dhc->fhd", x.unflatten(1, (-1, module.head_dim)), outputs).square().sum((0, 2))

@@ -1,0 +1,80 @@
+"""Files of weights as others write them: whole or in shards, safetensors or state dicts; no code is ever unpickled."""
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from allinone.text.json_file import read_json
+
+_SAFE, _PICKLED, _INDEX = "model.safetensors", "pytorch_model.bin", ".index.json"
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a Hugging Face directory, as the files hold them: mapped into memory, not yet read.
+
+    Raises:
+        ValueError: if there are none, if a shard is missing, or if a file cannot be read without running code.
+    """
+    readers: dict[str, Callable[[Path], dict[str, Tensor]]] = {_SAFE: _read_safetensors, _PICKLED: read_state_dict}
+    for name, read in readers.items():
+        if (folder / name).is_file():
+            return read(folder / name)
+        if (folder / f"{name}{_INDEX}").is_file():
+            return {key: weight for shard in _shards(folder / f"{name}{_INDEX}") for key, weight in read(shard).items()}
+    found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "an empty directory"
+    raise ValueError(
+        f"A Hugging Face directory needs weights in {_SAFE} or {_PICKLED}, whole or in shards with a list of them "
+        f"({_SAFE}{_INDEX}); found {found} in {folder}. Copy the weights there."
+    )
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict that `torch.save` wrote.
+
+    Raises:
+        ValueError: if the file is no such thing, or asks for code to be run.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # whatever a broken archive or a foreign pickle raises
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(
+            f"A file of weights must hold tensors alone, so that no code of it has to be run; found {path}, which "
+            f"cannot be read that way ({reason}). Save the state dict alone, best as {_SAFE}."
+        ) from error
+    if not isinstance(content, Mapping) or not all(isinstance(weight, Tensor) for weight in content.values()):
+        raise ValueError(
+            f"A file of weights must hold a state dict, tensors by name; found something else in {path}. "
+            "Save the state dict of the model alone."
+        )
+    return dict(content)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} must be a safetensors file; found one that cannot be read ({error}). Copy it again."
+        ) from error
+
+
+def _shards(index: Path) -> list[Path]:
+    """The files that an index names."""
+    named = read_json(index).get("weight_map")
+    if not isinstance(named, dict) or not named or not all(isinstance(name, str) for name in named.values()):
+        raise ValueError(f"{index} must name a file for each tensor (weight_map); found none. Copy it again.")
+    names = sorted(set(named.values()))
+    missing = [name for name in names if Path(name).name != name or not (index.parent / name).is_file()]
+    if missing:
+        raise ValueError(
+            f"{index} requires the shards {', '.join(names)} in its own directory; found no {', '.join(missing)}. "
+            "Copy what is missing there."
+        )
+    return [index.parent / name for name in names]

@@ -1,0 +1,26 @@
+"""JSON files of others: an object, or an error that says what is there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        ValueError: if there is no such file, or something else in it.
+    """
+    if not path.is_file():
+        found = "no such directory" if not path.parent.is_dir() else "none"
+        raise ValueError(
+            f"A Hugging Face directory needs a {path.name}; found {found} at {path.parent}. Name a directory as "
+            "transformers' save_pretrained writes it."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} must be a JSON document; found a damaged one ({error}). Copy it again.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a JSON object; found {type(content).__name__}. Copy it again.")
+    return content

@@ -1,0 +1,83 @@
+"""Where training starts from: whose weights are taken over, and in which order."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from allinone.models.importance import head_norms, unit_norms
+from allinone.subnet import SubnetConfig
+from allinone.tasks import describe
+from allinone.tasks.speech import SpeechTask
+from allinone.training.start import load_task, refuse_other_heads, take_over_checkpoint
+from tests.laws.examples import make_batch, make_task, perturb
+
+KIND: dict[str, Any] = {"bits": (8, 32), "num_heads": 4, "positions": "relative", "head_dim": 6}
+
+
+def write(task: SpeechTask, path: Path) -> Path:
+    """A checkpoint of a supernet."""
+    parts = {part: describe(getattr(task, part)) for part in ("layout", "space", "tokenizer", "quantizer", "attention")}
+    about = parts | {"features": describe(task.features.settings)}
+    state = {f"task.{name}": weight for name, weight in task.state_dict().items()}
+    torch.save({"allinone": about, "state_dict": state}, path)
+    return path
+
+
+def outputs(task: SpeechTask, member: str) -> Tensor:
+    batch = make_batch()
+    with torch.no_grad():
+        return task.eval()(batch.waveforms, batch.lengths, SubnetConfig.parse(member)).log_probs
+
+
+def is_sorted(scores: dict[str, Tensor]) -> bool:
+    return all(bool((score.diff() <= 0).all()) for score in scores.values())
+
+
+@pytest.mark.parametrize(("heads", "is_one_number"), [((), True), ((4,), True), ((2, 4), False)])
+def test_heads_are_sorted_unless_those_of_smaller_members_are_trained_already(heads, is_one_number, tmp_path):
+    source = perturb(make_task(**KIND, heads=heads))
+    task = make_task(**KIND, heads=(1, 2, 4), seed=1)
+    take_over_checkpoint(task, write(source, tmp_path / "source.ckpt"))
+    assert is_sorted(head_norms(task)) == is_one_number
+    assert not is_sorted(unit_norms(task))  # of more than one width
+    torch.testing.assert_close(outputs(task, "3-24-32bit-h4"), outputs(source, "3-24-32bit"), rtol=0, atol=1e-5)
+
+
+def test_a_smaller_network_begins_with_the_strongest_heads(tmp_path):
+    source = perturb(make_task(**KIND))
+    strongest = {name: score.topk(2).values for name, score in head_norms(source).items()}
+    task = make_task(**KIND, heads=(1, 2), seed=1)
+    take_over_checkpoint(task, write(source, tmp_path / "source.ckpt"))
+    for name, norms in head_norms(task).items():
+        torch.testing.assert_close(norms, strongest[name])
+
+
+def test_the_same_supernet_is_taken_over_as_it_is(tmp_path):
+    source = perturb(make_task(**KIND, heads=(4,)))
+    task = make_task(**KIND, heads=(4,), seed=1)
+    take_over_checkpoint(task, write(source, tmp_path / "source.ckpt"))
+    assert all(torch.equal(weight, source.state_dict()[name]) for name, weight in task.state_dict().items())
+
+
+def test_heads_of_another_size_are_refused_although_their_weights_have_the_same_shapes(tmp_path):
+    source, task = make_task(num_heads=4), make_task(num_heads=2)
+    shapes = [[weight.shape for weight in each.parameters()] for each in (source, task)]
+    assert shapes[0] == shapes[1]
+    message = (
+        r"requires attention heads of its size; found encoder\.layers\.0\.attention .* 4 there and 8 here\. Choose"
+    )
+    with pytest.raises(ValueError, match=message):
+        take_over_checkpoint(task, write(source, tmp_path / "source.ckpt"))
+    with pytest.raises(ValueError, match=message):
+        refuse_other_heads(task, source.build(source.space.largest), "a plain network")
+
+
+@pytest.mark.parametrize("name", ["dense", "hybrid"])
+def test_committed_checkpoints_load(name):
+    path = Path(__file__).parents[2] / "recipes" / "amazon_queen" / f"{name}.ckpt"
+    task, _ = load_task(path)
+    assert task.space.heads == ()
+    assert outputs(task, task.space.largest.name).isfinite().all()
