@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole line on real speech: train one pass, look at the family, export the smallest member, let it transcribe.
-# About 5 minutes on two cores. Arguments are handed to the training, such as trainer.max_steps=20 for a quick look.
+# About 6 minutes on two cores. Arguments are handed to the training, such as trainer.max_steps=20 for a quick look.
 set -euo pipefail
 
 demo=${DEMO_FOLDER:-runs/demo}
