@@ -9,6 +9,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin
 
 from allinone.export.tensors import Table
+from allinone.text.json_file import json_object
 
 FILE_NAME = "manifest.json"
 FORMAT = "allinone-member"
@@ -142,13 +143,7 @@ def _read_json(folder: Path) -> dict[str, Any]:
             f"An exported member is a folder with a {FILE_NAME}; found {found} at {folder}. "
             "Name a folder that `allinone export` wrote."
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} must be a JSON document; found a damaged one ({error}). {AGAIN}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a JSON object; found {type(content).__name__}. {AGAIN}")
-    return content
+    return json_object(path, AGAIN)
 
 
 def _json(value: object) -> str:

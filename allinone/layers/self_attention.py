@@ -10,7 +10,7 @@ from allinone.layers.attention import Context
 from allinone.layers.axes import Axis, head_axes, inside
 from allinone.layers.dropout import Dropout
 
-_GATE_UNITS = 8
+GATE_UNITS = 8
 
 
 class RelativeGate(nn.Module):
@@ -26,7 +26,7 @@ class RelativeGate(nn.Module):
 
     def __init__(self, num_heads: int, head_dim: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(head_dim, _GATE_UNITS)
+        self.linear = nn.Linear(head_dim, GATE_UNITS)
         self.constant = nn.Parameter(torch.ones(num_heads))
         self.numbers = nn.Parameter(torch.arange(num_heads, dtype=torch.float32), requires_grad=False)
         self.axes: Mapping[str, Axis] = {"constant": Axis(0, "heads"), "numbers": Axis(0, "heads")}

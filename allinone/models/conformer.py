@@ -16,8 +16,8 @@ from allinone.layers import (
 )
 from allinone.layers.axes import Axis, inside
 from allinone.models.encoder import Encoder
-from allinone.models.inventory import FEATURE_FRAMES, Inventory
-from allinone.subnet import BIT_WIDTHS, Cost, LayerConfig, SubnetConfig, TensorSpec
+from allinone.models.inventory import FEATURE_FRAMES, Inventory, check_front_end_bits
+from allinone.subnet import Cost, LayerConfig, SubnetConfig, TensorSpec
 
 
 class ConformerLayer(nn.Module):
@@ -126,11 +126,7 @@ class ConformerLayout:
                 "The dimensions of the model and of a head must be positive and even, because positions are pairs; "
                 f"found dim={self.dim} and head_dim={self.head_dim}. Give even numbers."
             )
-        if self.front_end_bits is not None and self.front_end_bits not in BIT_WIDTHS:
-            raise ValueError(
-                f"The precision of the front end must be one of {', '.join(map(str, BIT_WIDTHS))} bits, or None for "
-                f"that of the member; found {self.front_end_bits}. Choose one of these."
-            )
+        check_front_end_bits(self.front_end_bits)
         if self.kernel_size % 2 == 0:
             raise ValueError(f"The kernel size must be odd; found {self.kernel_size}. Add or take one.")
         if self.positions not in ("relative", "rotary"):

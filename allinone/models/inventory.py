@@ -6,7 +6,7 @@ from math import prod
 from typing import Any, ClassVar, Protocol
 
 from allinone.quantization import Granularity
-from allinone.subnet import FULL_PRECISION, Cost, SubnetConfig, TensorSpec, total
+from allinone.subnet import BIT_WIDTHS, FULL_PRECISION, Cost, SubnetConfig, TensorSpec, total
 
 FEATURE_FRAMES = 998  # of 10 s of audio: windows of 25 ms every 10 ms
 
@@ -100,3 +100,12 @@ def full_precision_bytes(layout: Layout, vocab_size: int) -> float:
     largest = SubnetConfig.uniform(layout.num_layers, layout.ffn_dim, FULL_PRECISION)
     tensors = (*layout.tensors(largest), *head_tensors(layout, vocab_size))
     return sum(4 * prod(spec.shape) for spec in tensors if spec.counted)
+
+
+def check_front_end_bits(bits: int | None) -> None:
+    """Raises ValueError if a front end cannot have that precision."""
+    if bits is not None and bits not in BIT_WIDTHS:
+        raise ValueError(
+            f"The precision of the front end must be one of {', '.join(map(str, BIT_WIDTHS))} bits, or None for "
+            f"that of the member; found {bits}. Choose one of these."
+        )

@@ -9,14 +9,13 @@ from torch import Tensor, nn
 from allinone.layers import Context, FeedForward, padding_mask
 from allinone.layers.axes import Axis, inside
 from allinone.layers.positions import RelativeBias
-from allinone.layers.self_attention import SelfAttention
+from allinone.layers.self_attention import GATE_UNITS, SelfAttention
 from allinone.models.encoder import Encoder
 from allinone.models.front_ends import SpectrogramLayout, WaveformLayout
-from allinone.models.inventory import Inventory
-from allinone.subnet import BIT_WIDTHS, FULL_PRECISION, Cost, SubnetConfig, TensorSpec
+from allinone.models.inventory import Inventory, check_front_end_bits
+from allinone.subnet import FULL_PRECISION, Cost, SubnetConfig, TensorSpec
 
 FAMILIES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "whisper")
-_GATE_UNITS = 8
 
 
 class TransformerLayer(nn.Module):
@@ -101,11 +100,7 @@ class TransformerLayout:
             )
         if self.buckets is not None and self.buckets % 4:
             raise ValueError(f"The buckets of distances must be a multiple of 4; found {self.buckets}. Correct them.")
-        if self.front_end_bits is not None and self.front_end_bits not in BIT_WIDTHS:
-            raise ValueError(
-                f"The precision of the front end must be one of {', '.join(map(str, BIT_WIDTHS))} bits, or None for "
-                f"that of the member; found {self.front_end_bits}. Choose one of these."
-            )
+        check_front_end_bits(self.front_end_bits)
 
     @property
     def bands(self) -> int:
@@ -183,7 +178,7 @@ class TransformerLayout:
         ]
         if self.buckets is not None:
             rest += [
-                *layer.weight_and_bias("attention.gate.linear", (_GATE_UNITS, self.head_size), heads * frames),
+                *layer.weight_and_bias("attention.gate.linear", (GATE_UNITS, self.head_size), heads * frames),
                 layer.tensor("attention.gate.constant", (heads,)),
                 layer.tensor("attention.gate.numbers", (heads,)),
             ]

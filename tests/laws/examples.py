@@ -111,3 +111,14 @@ def mixed_member() -> SubnetConfig:
 def mixed_heads() -> SubnetConfig:
     """A layer-wise member whose layers differ in the number of heads, too."""
     return SubnetConfig.parse("1-24-3bit-h2+1-12-8bit-h1+1-24-32bit-h4")
+
+
+def stored_bytes(task: SpeechTask, member: SubnetConfig) -> int:
+    """Bytes of the effective weights of a member: packed integers, their scales, and everything else in 32 bits."""
+    stored = 0
+    for weight in task.weights(member).values():
+        if isinstance(weight, Quantised):
+            stored += -(-weight.integers.numel() * weight.bits // 8) + 4 * weight.scale.numel()
+        else:
+            stored += 4 * weight.numel()
+    return stored

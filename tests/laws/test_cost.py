@@ -8,12 +8,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from allinone.layers import LogMelSettings
 from allinone.models import conformer_small, conformer_switchboard, conformer_tiny, encoder_cost, full_precision_bytes
 from allinone.models import wav2vec2_base as wav2vec2
-from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor, Quantised
+from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
 from allinone.subnet import SubnetConfig
 from allinone.tasks import build_network
 from allinone.tasks.speech import system_cost
 from allinone.text import CharTokenizer
-from tests.laws.examples import calibrate, make_layout, make_task, mixed_heads, mixed_member
+from tests.laws.examples import calibrate, make_layout, make_task, mixed_heads, mixed_member, stored_bytes
 
 # All-in-one, Table 2 (Conformer, Switchboard) and Table 4 (wav2vec 2.0, LibriSpeech): ratio and millions of parameters
 CONFORMER = {
@@ -95,13 +95,7 @@ def test_stored_bytes_are_those_of_the_effective_weights(quantizer, positions, f
     )
     calibrate(task, *MEMBERS, *ATTENTIVE)
     for member in MEMBERS + ATTENTIVE:
-        stored = 0
-        for weight in task.weights(member).values():
-            if isinstance(weight, Quantised):
-                stored += -(-weight.integers.numel() * weight.bits // 8) + 4 * weight.scale.numel()
-            else:
-                stored += 4 * weight.numel()
-        assert task.cost(member).bytes_stored == stored
+        assert task.cost(member).bytes_stored == stored_bytes(task, member)
 
 
 def test_the_head_is_stored_and_computed_but_not_counted_as_the_papers_count():

@@ -6,12 +6,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from allinone.layers import TimeMasks
-from allinone.quantization import AbsMax, Lsq, PerTensor, Quantised
+from allinone.quantization import AbsMax, Lsq, PerTensor
 from allinone.subnet import SubnetConfig
 from allinone.tasks.speech import SpeechTask, system_cost
 from allinone.training import AdamW, Objective
 from allinone.training.one_pass import Draw, assign, one_pass
-from tests.laws.examples import DECODER, dense, make_batch, perturb
+from tests.laws.examples import DECODER, dense, make_batch, perturb, stored_bytes
 from tests.laws.transformers import LAYOUTS, MEMBERS, MIXED, make_transformer
 
 families = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
@@ -124,13 +124,7 @@ def test_the_inventory_is_the_state_of_the_built_encoder(layout):
 def test_stored_bytes_are_those_of_the_effective_weights(layout):
     task = make_transformer(layout)
     for member in MEMBERS:
-        stored = 0
-        for weight in task.weights(member).values():
-            if isinstance(weight, Quantised):
-                stored += -(-weight.integers.numel() * weight.bits // 8) + 4 * weight.scale.numel()
-            else:
-                stored += 4 * weight.numel()
-        assert task.cost(member).bytes_stored == stored
+        assert task.cost(member).bytes_stored == stored_bytes(task, member)
 
 
 @families
