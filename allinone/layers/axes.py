@@ -27,10 +27,12 @@ class Axis:
         return None if count is None else count * self.each
 
 
-def head_axes(head_dim: int) -> dict[str, Axis]:
+def head_axes(head_dim: int, key_bias: bool = True) -> dict[str, Axis]:
     """The axes of an attention module's projections ``query``, ``key``, ``value`` and ``output``."""
     heads = Axis(0, "heads", head_dim)
     inwards = {f"{projection}.{part}": heads for projection in ("query", "key", "value") for part in ("weight", "bias")}
+    if not key_bias:
+        del inwards["key.bias"]
     return inwards | {"output.weight": Axis(1, "heads", head_dim)}
 
 

@@ -74,8 +74,15 @@ class Elastic(nn.Module):
 
     def forward(self, config: LayerConfig, *inputs: Any, buffers: Mapping[str, Tensor] = NO_BUFFERS) -> Any:
         """The module's own forward, with effective weights and a member's buffers."""
-        weights = {name: self._effective(name, weight, config) for name, weight in self.module.named_parameters()}
-        return functional_call(self.module, {**weights, **buffers}, inputs)
+        return self.run({**self.effective(config), **buffers}, *inputs)
+
+    def effective(self, config: LayerConfig) -> dict[str, Tensor]:
+        """The effective weights, under the module's own names, for who needs them more than once."""
+        return {name: self._effective(name, weight, config) for name, weight in self.module.named_parameters()}
+
+    def run(self, weights: Mapping[str, Tensor], *inputs: Any) -> Any:
+        """The module's own forward, with these weights."""
+        return functional_call(self.module, dict(weights), inputs)
 
     def weights(self, config: LayerConfig, buffers: Mapping[str, Tensor] = NO_BUFFERS) -> dict[str, Tensor | Quantised]:
         """The effective weights (quantised ones as integers and scales) and buffers, under the module's own names."""

@@ -1,11 +1,13 @@
 """Attention of a decoder, whose keys and values can be kept from label to label."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from allinone.layers.axes import Axis, head_axes
 from allinone.layers.dropout import Dropout
 
 
@@ -27,16 +29,23 @@ class LabelAttention(nn.Module):
 
     Args:
         dim: model dimension.
-        num_heads: number of heads; divides ``dim``.
+        num_heads: number of heads.
+        head_dim: of each head.
         dropout: probability, after the output.
+        key_bias: whether keys have a bias.
+
+    Attributes:
+        axes: which dimensions of its parameters have heads.
     """
 
-    def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, num_heads: int, head_dim: int, dropout: float, key_bias: bool = True) -> None:
         super().__init__()
-        self.head_dim = dim // num_heads
-        self.query, self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.output = nn.Linear(dim, dim)
+        self.head_dim = head_dim
+        inner = num_heads * head_dim
+        self.query, self.key, self.value = nn.Linear(dim, inner), nn.Linear(dim, inner, key_bias), nn.Linear(dim, inner)
+        self.output = nn.Linear(inner, dim)
         self.dropout = Dropout(dropout)
+        self.axes: Mapping[str, Axis] = head_axes(head_dim, key_bias)
 
     def keys_values(self, x: Tensor) -> KeysValues:
         """Of ``(batch, positions, dim)``."""

@@ -61,10 +61,8 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(inner, dim)
         self.gate = RelativeGate(num_heads, head_dim) if gated else None
         self.dropout = Dropout(dropout)
-        axes = head_axes(head_dim) | ({} if self.gate is None else inside("gate", self.gate.axes))
-        if not key_bias:
-            del axes["key.bias"]
-        self.axes: Mapping[str, Axis] = axes
+        gate = {} if self.gate is None else inside("gate", self.gate.axes)
+        self.axes: Mapping[str, Axis] = head_axes(head_dim, key_bias) | gate
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """``(batch, time, dim)`` to the same."""

@@ -18,9 +18,9 @@ def attention_losses(log_probs: Tensor, labels: Tensor, label_lengths: Tensor, s
         ``(batch,)``.
     """
     targets = functional.pad(labels, (0, 1))
+    said = log_probs.gather(2, targets[..., None])[..., 0]
+    losses = -(1 - smoothing) * said
+    if smoothing:
+        losses = losses - smoothing * log_probs.mean(-1)
     places = torch.arange(targets.shape[1], device=targets.device)
-    targets = targets.masked_fill(places > label_lengths[:, None], -100)
-    losses = functional.cross_entropy(
-        log_probs.transpose(1, 2), targets, reduction="none", ignore_index=-100, label_smoothing=smoothing
-    )
-    return losses.sum(1) / (label_lengths + 1)
+    return losses.masked_fill(places > label_lengths[:, None], 0).sum(1) / (label_lengths + 1)

@@ -10,7 +10,8 @@ from allinone.models.builders import (
     decoder_tiny,
 )
 from allinone.models.conformer import ConformerLayer, ConformerLayout
-from allinone.models.decoder import DecoderLayout, TransformerDecoder
+from allinone.models.decoder import TransformerDecoder
+from allinone.models.decoder_layout import DecoderLayout
 from allinone.models.encoder import Encoder
 from allinone.models.front_ends import SpectrogramLayout, WaveformLayout
 from allinone.models.inventory import Layout, encoder_cost, full_precision_bytes, tensor_cost

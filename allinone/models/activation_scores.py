@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from allinone.layers import FeedForward, RelativeSelfAttention, RotarySelfAttention
-from allinone.layers.self_attention import SelfAttention
-from allinone.models.importance import Scores
+from allinone.layers import FeedForward
+from allinone.models.importance import Attention, Scores
 
 
 @torch.no_grad()
@@ -25,7 +24,7 @@ def activation_scores(network: nn.Module, listen: Callable[[], None]) -> Scores:
         listen: lets it hear speech; without padding, which would count, too.
 
     Returns:
-        For each feed-forward module ``(units,)`` and for each self-attention module ``(heads,)``, by the names of
+        For each feed-forward module ``(units,)`` and for each attention module ``(heads,)``, by the names of
         modules.
     """
     sums: Scores = {}
@@ -40,7 +39,7 @@ def activation_scores(network: nn.Module, listen: Callable[[], None]) -> Scores:
     for name, module in network.named_modules():
         if isinstance(module, FeedForward):
             hooks.append(module.down.register_forward_pre_hook(partial(observe, name, partial(_of_units, module))))
-        elif isinstance(module, RelativeSelfAttention | RotarySelfAttention | SelfAttention):
+        elif isinstance(module, Attention):
             hooks.append(module.output.register_forward_pre_hook(partial(observe, name, partial(_of_heads, module))))
     try:
         listen()
@@ -55,7 +54,7 @@ def _of_units(module: FeedForward, x: Tensor) -> Tensor:
     return x.square().sum(0) * module.down.weight.square().sum(0)
 
 
-def _of_heads(module: RelativeSelfAttention | RotarySelfAttention | SelfAttention, x: Tensor) -> Tensor:
+def _of_heads(module: Attention, x: Tensor) -> Tensor:
     """Squared norms of what heads add, summed over ``(frames, heads * head_dim)``."""
     outputs = module.output.weight.unflatten(1, (-1, module.head_dim))  # (dim, heads, head_dim)
     return torch.einsum("fhc,dhc->fhd", x.unflatten(1, (-1, module.head_dim)), outputs).square().sum((0, 2))

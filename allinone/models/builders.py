@@ -7,7 +7,7 @@ the convolution modules.
 from typing import Literal
 
 from allinone.models.conformer import ConformerLayout
-from allinone.models.decoder import DecoderLayout
+from allinone.models.decoder_layout import DecoderLayout
 
 
 def conformer_switchboard(

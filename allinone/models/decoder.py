@@ -1,20 +1,18 @@
-"""The attention decoder (Transformer, Vaswani et al. 2017): its cache, and its layout as a value."""
+"""The attention decoder (Transformer, Vaswani et al. 2017), and its cache."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from allinone.layers import FeedForward, KeysValues, LabelAttention, padding_mask
-from allinone.layers.axes import inside
+from allinone.layers.axes import Axis, inside
 from allinone.layers.dropout import Dropout
-from allinone.models.inventory import Inventory
-from allinone.subnet import LayerConfig, TensorSpec
 
-BOUNDARY = 0  # the label that begins and ends a text; the CTC output has its blank there
+BOUNDARY = 0  # the label that ends a text, and begins it unless there is a prompt; the CTC output has its blank there
 
 
 class LabelEmbedding(nn.Module):
@@ -24,19 +22,24 @@ class LabelEmbedding(nn.Module):
         vocab_size: number of labels.
         dim: model dimension; even.
         dropout: probability.
+        places: how many places have a vector that is learnt, as Whisper's have (Radford et al. 2022, section 2.2); None
+            stands for sinusoids beside labels that are scaled up, which have no end.
     """
 
-    def __init__(self, vocab_size: int, dim: int, dropout: float) -> None:
+    def __init__(self, vocab_size: int, dim: int, dropout: float, places: int | None = None) -> None:
         super().__init__()
         self.labels = nn.Embedding(vocab_size, dim)
         nn.init.normal_(self.labels.weight, std=dim**-0.5)
+        self.places = None if places is None else nn.Embedding(places, dim)
         self.dropout = Dropout(dropout)
 
     def forward(self, labels: Tensor, start: int = 0) -> Tensor:
         """``(batch, labels)``, the first of which has the place ``start``, to ``(batch, labels, dim)``."""
         x = self.labels(labels)
-        dim = x.shape[-1]
         places = torch.arange(start, start + labels.shape[1], device=labels.device)
+        if self.places is not None:
+            return self.dropout(x + self.places(places))
+        dim = x.shape[-1]
         rates = torch.exp(torch.arange(0, dim, 2, device=labels.device) * (-math.log(10_000.0) / dim))
         angles = places[:, None] * rates
         return self.dropout(x * math.sqrt(dim) + torch.cat((angles.sin(), angles.cos()), -1).to(x.dtype))
@@ -46,22 +49,28 @@ class DecoderLayer(nn.Module):
     """Self-attention, attention to the frames and a feed-forward module, each behind a norm (pre-norm).
 
     Args:
+        attention: to the labels before.
+        cross_attention: to the frames.
+        feed_forward: the feed-forward module.
         dim: model dimension.
-        width: hidden units of the feed-forward module.
-        num_heads: attention heads.
-        dropout: probability.
+
+    Attributes:
+        axes: which dimensions of its parameters have units or heads; both attentions have as many heads.
     """
 
-    axes = MappingProxyType(inside("feed_forward", FeedForward.axes))
-
-    def __init__(self, dim: int, width: int, num_heads: int, dropout: float) -> None:
+    def __init__(
+        self, attention: LabelAttention, cross_attention: LabelAttention, feed_forward: FeedForward, dim: int
+    ) -> None:
         super().__init__()
-        self.attention = LabelAttention(dim, num_heads, dropout)
-        self.cross_attention = LabelAttention(dim, num_heads, dropout)
-        self.feed_forward = FeedForward(dim, width, dropout)
+        self.attention, self.cross_attention, self.feed_forward = attention, cross_attention, feed_forward
         self.attention_norm = nn.LayerNorm(dim)
         self.cross_attention_norm = nn.LayerNorm(dim)
         self.feed_forward_norm = nn.LayerNorm(dim)
+        self.axes: Mapping[str, Axis] = (
+            inside("attention", attention.axes)
+            | inside("cross_attention", cross_attention.axes)
+            | inside("feed_forward", FeedForward.axes)
+        )
 
     def forward(self, x: Tensor, encoded: Tensor, valid: Tensor, dropout: float | Tensor = 1.0) -> Tensor:
         """All labels at once: ``(batch, labels, dim)`` to the same.
@@ -87,16 +96,28 @@ class DecoderLayer(nn.Module):
 
 
 class DecoderOutput(nn.Module):
-    """The last norm, and the scores of all labels."""
+    """The last norm, and the scores of all labels.
 
-    def __init__(self, dim: int, vocab_size: int) -> None:
+    Args:
+        dim: model dimension.
+        vocab_size: number of labels.
+        tied: whether the scores are products with the labels' embedding (Press & Wolf 2017), so that there are no
+            weights here.
+    """
+
+    def __init__(self, dim: int, vocab_size: int, tied: bool) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.linear = nn.Linear(dim, vocab_size)
+        self.linear = None if tied else nn.Linear(dim, vocab_size)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(batch, labels, dim)`` to log probabilities ``(batch, labels, vocab)`` in float32."""
-        return self.linear(self.norm(x)).log_softmax(-1, torch.float32)
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """``(batch, labels, dim)`` to log probabilities ``(batch, labels, vocab)`` in float32.
+
+        ``embedding`` is that of all labels, ``(vocab, dim)``.
+        """
+        x = self.norm(x)
+        scores = functional.linear(x, embedding) if self.linear is None else self.linear(x)
+        return scores.log_softmax(-1, torch.float32)
 
 
 @dataclass(frozen=True)
@@ -108,7 +129,7 @@ class DecoderState:
         valid: ``(batch, 1, 1, time)``, False at padding.
         past: of each layer, the keys and values of the labels so far, ``(batch * hypotheses, heads, labels,
             head_dim)``.
-        length: number of labels so far.
+        length: number of labels so far, those of the prompt included.
     """
 
     memory: tuple[KeysValues, ...]
@@ -144,11 +165,25 @@ class TransformerDecoder(nn.Module):
         embedding: of labels.
         layers: between both.
         output: from the last layer to log probabilities.
+        prompt: the labels that stand before every text.
     """
 
-    def __init__(self, embedding: LabelEmbedding, layers: Sequence[DecoderLayer], output: DecoderOutput) -> None:
+    def __init__(
+        self,
+        embedding: LabelEmbedding,
+        layers: Sequence[DecoderLayer],
+        output: DecoderOutput,
+        prompt: tuple[int, ...] = (BOUNDARY,),
+    ) -> None:
         super().__init__()
         self.embedding, self.layers, self.output = embedding, nn.ModuleList(layers), output
+        self.prompt = prompt
+
+    @property
+    def most_labels(self) -> int | None:
+        """Labels of the longest text that it can spell; None if there is no longest."""
+        places = self.embedding.places
+        return None if places is None else places.num_embeddings - len(self.prompt)
 
     def forward(self, encoded: Tensor, lengths: Tensor, labels: Tensor) -> Tensor:
         """Log probabilities of each label after those before it, and of what follows the last (teacher forcing).
@@ -162,25 +197,35 @@ class TransformerDecoder(nn.Module):
             ``(batch, labels + 1, vocab)`` in float32.
         """
         valid = valid_frames(lengths, encoded.shape[1])
-        x = self.embedding(after_boundary(labels))
+        x = self.embedding(after_prompt(labels, self.prompt))
         for layer in self.layers:
             x = layer(x, encoded, valid)
-        return self.output(x)
+        return self.output(x[:, len(self.prompt) - 1 :], self.embedding.labels.weight)
 
     def start(self, encoded: Tensor, lengths: Tensor) -> DecoderState:
         """One empty hypothesis for each utterance; arguments as in :meth:`forward`."""
         memory = tuple(layer.cross_attention.keys_values(encoded) for layer in self._layers())
-        return DecoderState(memory, valid_frames(lengths, encoded.shape[1]))
+        state = DecoderState(memory, valid_frames(lengths, encoded.shape[1]))
+        for label in self.prompt[:-1]:
+            _, state = self._hidden(torch.full_like(lengths, label)[:, None], state)
+        return state
 
     def step(self, labels: Tensor, spelling: DecoderState) -> tuple[Tensor, DecoderState]:
         """What may follow the newest labels ``(batch, hypotheses)``: ``(batch, hypotheses, vocab)``, and the state."""
+        if spelling.length < len(self.prompt):  # nothing is spelt yet
+            labels = torch.full_like(labels, self.prompt[-1])
+        x, state = self._hidden(labels, spelling)
+        return self.output(x, self.embedding.labels.weight), state
+
+    def _hidden(self, labels: Tensor, spelling: DecoderState) -> tuple[Tensor, DecoderState]:
+        """What the last layer makes of the newest labels, ``(batch, hypotheses, dim)``."""
         x = self.embedding(labels.flatten()[:, None], spelling.length).view(*labels.shape, -1)
         past: Sequence[KeysValues | None] = spelling.past or [None] * len(self.layers)
         present = []
         for layer, memory, before in zip(self._layers(), spelling.memory, past, strict=True):
             x, now = layer.step(x, memory, spelling.valid, before)
             present.append(now)
-        return self.output(x), replace(spelling, past=tuple(present), length=spelling.length + 1)
+        return x, replace(spelling, past=tuple(present), length=spelling.length + 1)
 
     def _layers(self) -> Iterator[DecoderLayer]:
         for layer in self.layers:
@@ -188,68 +233,11 @@ class TransformerDecoder(nn.Module):
             yield layer
 
 
-def after_boundary(labels: Tensor) -> Tensor:
-    """What the decoder is given to predict ``(batch, labels)`` and the end: ``(batch, labels + 1)``."""
-    return nn.functional.pad(labels, (1, 0), value=BOUNDARY)
+def after_prompt(labels: Tensor, prompt: tuple[int, ...]) -> Tensor:
+    """What the decoder is given to predict ``(batch, labels)`` and the end: ``(batch, prompt + labels)``."""
+    return torch.cat((labels.new_tensor(prompt).expand(len(labels), -1), labels), 1)
 
 
 def valid_frames(lengths: Tensor, time: int) -> Tensor:
     """``(batch, 1, 1, time)``, False at padding."""
     return ~padding_mask(lengths, time)[:, None, None]
-
-
-@dataclass(frozen=True)
-class DecoderLayout:
-    """The sizes of an attention decoder; its dimension is that of the encoder.
-
-    Args:
-        num_layers: layers of the largest network.
-        ffn_dim: feed-forward width of the largest network.
-        num_heads: attention heads.
-        dropout: probability in training.
-    """
-
-    num_layers: int
-    ffn_dim: int
-    num_heads: int
-    dropout: float = 0.1
-
-    @property
-    def whole(self) -> tuple[LayerConfig, ...]:
-        """All layers at full width and precision: what a member has whose decoder is not in the space."""
-        return (LayerConfig(self.ffn_dim),) * self.num_layers
-
-    def build(self, layers: Sequence[LayerConfig], dim: int, vocab_size: int) -> TransformerDecoder:
-        """An ordinary decoder with these widths; precision is a matter of its weights."""
-        if dim % self.num_heads:
-            raise ValueError(
-                f"A decoder requires an encoder whose dimension is a multiple of its number of heads; found dim={dim} "
-                f"and num_heads={self.num_heads}. Change one of them."
-            )
-        return TransformerDecoder(
-            LabelEmbedding(vocab_size, dim, self.dropout),
-            [DecoderLayer(dim, layer.width, self.num_heads, self.dropout) for layer in layers],
-            DecoderOutput(dim, vocab_size),
-        )
-
-    def tensors(self, layers: Sequence[LayerConfig], dim: int, vocab_size: int) -> Iterator[TensorSpec]:
-        """All tensors of such a decoder, as :meth:`build` names them. The papers' rule does not count them.
-
-        Embedding and output have the precision of the first layer. Multiply-accumulates are not counted: they grow
-        with the text and with the search.
-        """
-        edge = Inventory("", layers[0].bits)
-        specs = [edge.tensor("embedding.labels.weight", (vocab_size, dim))]
-        for index, config in enumerate(layers):
-            layer = Inventory(f"layers.{index}", config.bits)
-            for attention in ("attention", "cross_attention"):
-                for projection in ("query", "key", "value", "output"):
-                    specs += layer.weight_and_bias(f"{attention}.{projection}", (dim, dim), 0)
-            specs += layer.weight_and_bias("feed_forward.up", (config.width, dim), 0)
-            specs += layer.weight_and_bias("feed_forward.down", (dim, config.width), 0)
-            for norm in ("attention_norm", "cross_attention_norm", "feed_forward_norm"):
-                specs += layer.norm(norm, dim)
-        specs += edge.norm("output.norm", dim)
-        specs += edge.weight_and_bias("output.linear", (vocab_size, dim), 0)
-        for spec in specs:
-            yield replace(spec, name=f"decoder.{spec.name.removeprefix('.')}", counted=False)

@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 from allinone.layers.dropout import as_tensors
 from allinone.layers.elastic import Elastic
-from allinone.models.decoder import DecoderLayer, DecoderLayout, TransformerDecoder, after_boundary, valid_frames
+from allinone.models.decoder import DecoderLayer, TransformerDecoder, after_prompt, valid_frames
+from allinone.models.decoder_layout import DecoderLayout
 from allinone.quantization import Quantised, Quantizer
 from allinone.subnet import LayerConfig
 
 
 class ElasticDecoder(nn.Module):
-    """A decoder run as any of its members: the first layers of it, each narrower and coarser.
+    """A decoder run as any of its members: the first layers of it, each narrower and coarser, with fewer heads.
 
     Args:
         layout: its sizes.
@@ -38,7 +39,9 @@ class ElasticDecoder(nn.Module):
         self.layout, self.dim, self.vocab_size = layout, dim, vocab_size
         decoder = layout.build(largest, dim, vocab_size)
         self.embedding = Elastic(decoder.embedding, {}, quantizer, bits)
-        self.layers = nn.ModuleList(Elastic(layer, DecoderLayer.axes, quantizer, bits) for layer in decoder.layers)
+        self.layers = nn.ModuleList(
+            Elastic(layer, cast(DecoderLayer, layer).axes, quantizer, bits) for layer in decoder.layers
+        )
         self.output = Elastic(decoder.output, {}, quantizer, bits)
 
     def forward(
@@ -54,11 +57,13 @@ class ElasticDecoder(nn.Module):
         ``dropout`` has for each layer the factor of its dropout probability; None leaves them all as they are.
         """
         valid = valid_frames(lengths, encoded.shape[1])
-        x = self.embedding(layers[0], after_boundary(labels))
+        prompt = self.layout.prompt
+        embedding = self.embedding.effective(layers[0])  # once for both of its uses
+        x = self.embedding.run(embedding, after_prompt(labels, prompt))
         factors = [1.0] * len(layers) if dropout is None else as_tensors(dropout, encoded.device)
         for layer, config, factor in zip(self.layers, layers, factors, strict=False):  # the first of the largest
             x = layer(config, x, encoded, valid, factor)
-        return self.output(layers[0], x)
+        return self.output(layers[0], x[:, len(prompt) - 1 :], embedding["labels.weight"])
 
     def weights(self, layers: Sequence[LayerConfig]) -> dict[str, Tensor | Quantised]:
         """The effective weights of a member, under the names of a :class:`TransformerDecoder`."""

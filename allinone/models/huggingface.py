@@ -1,4 +1,4 @@
-"""A pretrained encoder out of a Hugging Face directory: its layout, weights, features and labels."""
+"""A pretrained network out of a Hugging Face directory: its layouts, weights, features and labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,14 @@ from typing import Any
 from torch import Tensor
 
 from allinone.layers import WaveformSettings, WhisperLogMelSettings
+from allinone.models.decoder_layout import DecoderLayout
 from allinone.models.published_config import read_layout
+from allinone.models.published_decoder import has_decoder, read_decoder_layout, take_published_decoder
 from allinone.models.published_weights import take_published
 from allinone.models.transformer import TransformerLayout
 from allinone.models.weight_files import read_weights
-from allinone.text import VocabularyTokenizer
+from allinone.text import BpeTokenizer, VocabularyTokenizer
+from allinone.text.bpe import TOKENIZER
 from allinone.text.json_file import read_json
 from allinone.text.vocabulary import VOCABULARY, blank_first, is_special, read_vocabulary
 
@@ -27,13 +30,16 @@ class Pretrained:
     Args:
         layout: of the encoder.
         features: that it takes.
-        tokenizer: the labels of its CTC output; None if it has none, or does not tell its labels.
-        weights: in float32 under the names of a plain network: ``encoder....``, and ``head....`` if there are labels.
+        attention: of the attention decoder; None if it has none, or does not tell its labels.
+        tokenizer: the labels of the CTC output or of the decoder; None if it has neither, or does not tell its labels.
+        weights: in float32 under the names of a plain network: ``encoder....``, and ``head....`` or ``decoder....`` if
+            there are labels.
     """
 
     layout: TransformerLayout
     features: WaveformSettings | WhisperLogMelSettings
-    tokenizer: VocabularyTokenizer | None
+    attention: DecoderLayout | None
+    tokenizer: VocabularyTokenizer | BpeTokenizer | None
     weights: dict[str, Tensor]
 
 
@@ -51,12 +57,22 @@ def read_pretrained(folder: Path) -> Pretrained:
     """
     layout, published = pretrained_layout(folder), read_weights(folder)
     encoder = take_published(layout, published, str(folder))
-    tokenizer, head = _head(folder, layout.dim, published)
+    weights = {f"encoder.{name}": weight for name, weight in encoder.items()}
+    attention = None
+    if layout.family == "whisper" and has_decoder(published) and (folder / TOKENIZER).is_file():
+        tokenizer = BpeTokenizer.read(folder)
+        attention = pretrained_decoder(folder)
+        decoder = take_published_decoder(attention, layout.dim, tokenizer.order, published, str(folder))
+        weights |= {f"decoder.{name}": weight for name, weight in decoder.items()}
+    else:
+        tokenizer, head = _head(folder, layout.dim, published)
+        weights |= head
     return Pretrained(
         layout=layout,
         features=pretrained_features(folder),
+        attention=attention,
         tokenizer=tokenizer,
-        weights={f"encoder.{name}": weight for name, weight in encoder.items()} | head,
+        weights=weights,
     )
 
 
@@ -75,6 +91,30 @@ def pretrained_layout(
     """
     path = _given(folder, "network") / CONFIG
     return read_layout(read_json(path), str(path), dropout, frozen)
+
+
+def pretrained_decoder(
+    folder: str | Path | None, dropout: float | None = None, language: str | None = None
+) -> DecoderLayout:
+    """The layout of a directory's attention decoder, a Whisper's.
+
+    Args:
+        folder: the directory.
+        dropout: probability in training; None takes that of the directory.
+        language: of the speech, where the network has several; None is English.
+
+    Raises:
+        ValueError: as :func:`read_pretrained`, of config and tokenizer; if the directory is of another family.
+    """
+    path = _given(folder, "attention")
+    config = read_json(path / CONFIG)
+    if config.get("model_type") != "whisper":
+        raise ValueError(
+            f"attention=pretrained requires a Whisper, which has a decoder; found the family "
+            f"{config.get('model_type')!r} in {path}. Give attention=none, or attention=decoder_small for a new one."
+        )
+    prompt = BpeTokenizer.read(path, language=language).prompt
+    return read_decoder_layout(config, prompt, str(path / CONFIG), dropout)
 
 
 def pretrained_features(folder: str | Path | None) -> WaveformSettings | WhisperLogMelSettings:

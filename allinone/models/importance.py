@@ -6,11 +6,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from allinone.layers import FeedForward, RelativeSelfAttention, RotarySelfAttention
+from allinone.layers import FeedForward, LabelAttention, RelativeSelfAttention, RotarySelfAttention
 from allinone.layers.axes import Axis
 from allinone.layers.self_attention import SelfAttention
 
 Scores = dict[str, Tensor]  # of each unit or head, by the name of its module in the network
+Attention = RelativeSelfAttention | RotarySelfAttention | SelfAttention | LabelAttention
 
 
 @torch.no_grad()
@@ -32,7 +33,7 @@ def unit_norms(network: nn.Module) -> Scores:
 
 @torch.no_grad()
 def head_norms(network: nn.Module) -> Scores:
-    """The importance of each head of every self-attention module, by its weights.
+    """The importance of each head of every attention module, by its weights.
 
     It is the L2 norm of what a head makes of the frames that it attends to, the product of its value and output
     projections (the OV matrix of Elhage et al. 2021). Of a single row and column that norm is the product of theirs:
@@ -44,7 +45,7 @@ def head_norms(network: nn.Module) -> Scores:
     """
     scores = {}
     for name, module in network.named_modules():
-        if isinstance(module, RelativeSelfAttention | RotarySelfAttention | SelfAttention):
+        if isinstance(module, Attention):
             values = module.value.weight.unflatten(0, (-1, module.head_dim))  # (heads, head_dim, dim)
             outputs = module.output.weight.unflatten(1, (-1, module.head_dim)).transpose(0, 1)  # (heads, dim, head_dim)
             scores[name] = torch.linalg.matrix_norm(outputs @ values)

@@ -76,7 +76,7 @@ def read_layout(
                 f"An encoder must have {key}={ours!r}, which is what is built here; found {config[key]!r} in {origin}. "
                 "Start from another encoder."
             )
-    values = _Values(config, {"whisper": _WHISPER, _STACKED: _DATA2VEC}.get(family, _BASE))
+    values = Values(config, {"whisper": _WHISPER, _STACKED: _DATA2VEC}.get(family, _BASE))
     try:
         return _whisper(values, dropout) if family == "whisper" else _wav2vec2(values, family, dropout, frozen)
     except ValueError as error:
@@ -139,7 +139,7 @@ def write_config(layout: Layout, labels: int) -> dict[str, Any]:
     return config
 
 
-def _wav2vec2(values: "_Values", family: str, dropout: float | None, frozen: bool) -> TransformerLayout:
+def _wav2vec2(values: "Values", family: str, dropout: float | None, frozen: bool) -> TransformerLayout:
     stacked, distances = family == _STACKED, family == _DISTANCES
     front_end = WaveformLayout(
         channels=values.sizes("conv_dim"),
@@ -167,7 +167,7 @@ def _wav2vec2(values: "_Values", family: str, dropout: float | None, frozen: boo
     )
 
 
-def _whisper(values: "_Values", dropout: float | None) -> TransformerLayout:
+def _whisper(values: "Values", dropout: float | None) -> TransformerLayout:
     return TransformerLayout(
         values.size("encoder_layers"),
         values.size("d_model"),
@@ -182,7 +182,7 @@ def _whisper(values: "_Values", dropout: float | None) -> TransformerLayout:
 
 
 @dataclass(frozen=True)
-class _Values:
+class Values:
     """The values of a config, each looked at before it is used."""
 
     config: Mapping[str, Any]

@@ -1,6 +1,6 @@
 """Weights of published encoders under our names and in our shapes, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import prod
 
 import torch
@@ -56,7 +56,7 @@ def take_published(layout: TransformerLayout, published: Mapping[str, Tensor], o
             continue
         key = _key(prefix + name, published)
         if key in published:
-            weights[spec.name] = _fitting(spec, key, published[key], origin)
+            weights[spec.name] = fitting(spec, key, published[key], origin)
             left.discard(key)
         elif spec.name == _MASKED:
             weights[spec.name] = torch.zeros(spec.shape)
@@ -68,11 +68,7 @@ def take_published(layout: TransformerLayout, published: Mapping[str, Tensor], o
     if layout.family == "whisper":
         _refuse_other_positions(layout, published.get(prefix + _SINUSOIDS), origin)
         left.discard(prefix + _SINUSOIDS)
-    if left:
-        raise ValueError(
-            f"An encoder of {layout.num_layers} layers of the family {layout.family} must have no more than their "
-            f"tensors; found {', '.join(sorted(left)[:3])} in {origin}. Check that weights and config belong together."
-        )
+    refuse_others(left, f"An encoder of {layout.num_layers} layers of the family {layout.family}", origin)
     return weights
 
 
@@ -119,7 +115,17 @@ def _key(key: str, published: Mapping[str, Tensor]) -> str:
     return key
 
 
-def _fitting(spec: TensorSpec, key: str, weight: Tensor, origin: str) -> Tensor:
+def refuse_others(left: Collection[str], what: str, origin: str) -> None:
+    """Raises ValueError if published weights have tensors that are no part of a network."""
+    if left:
+        raise ValueError(
+            f"{what} must have no more than their tensors; found {', '.join(sorted(left)[:3])} in {origin}. Check that "
+            "weights and config belong together."
+        )
+
+
+def fitting(spec: TensorSpec, key: str, weight: Tensor, origin: str) -> Tensor:
+    """A published tensor as ours, in float32. Raises ValueError if it has another shape, or whole numbers."""
     required = _published_shape(spec)
     if tuple(weight.shape) != required or not weight.is_floating_point():
         raise ValueError(

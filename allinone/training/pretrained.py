@@ -1,4 +1,4 @@
-"""Training that starts from a pretrained encoder: a Hugging Face directory, or a state dict of torchaudio."""
+"""Training that starts from a pretrained network: a Hugging Face directory, or a state dict of torchaudio."""
 
 import logging
 from collections.abc import Iterable
@@ -94,10 +94,27 @@ def _from_directory(task: SpeechTask, layout: TransformerLayout, source: Path) -
             f"Starting from {source} requires the features that it was trained with, {pretrained.features}; found "
             f"{task.features.settings}. Give features=pretrained."
         )
+    if pretrained.attention is not None:
+        return _with_decoder(task, pretrained, source)
     if pretrained.tokenizer is None or pretrained.tokenizer == task.tokenizer:
         return pretrained.weights
     logger.warning("%s has other labels than the network: its CTC output is left out.", source)
     return {name: weight for name, weight in pretrained.weights.items() if not name.startswith("head.")}
+
+
+def _with_decoder(task: SpeechTask, pretrained: Pretrained, source: Path) -> dict[str, Tensor]:
+    """The weights of a Whisper; those of its decoder only if the network has it, too."""
+    ours, theirs = task.attention, pretrained.attention
+    assert theirs is not None
+    if ours is None or replace(ours, dropout=theirs.dropout, prompt=theirs.prompt) != theirs:
+        logger.info("The attention decoder of %s is left out: the network has another one, or none.", source)
+        return {name: weight for name, weight in pretrained.weights.items() if not name.startswith("decoder.")}
+    if task.tokenizer.tokens != (pretrained.tokenizer and pretrained.tokenizer.tokens):
+        raise ValueError(
+            f"The attention decoder of {source} requires its own labels; found others ({task.tokenizer.vocab_size} of "
+            f"them). Give tokenizer=pretrained, or attention=none for its encoder alone."
+        )
+    return pretrained.weights
 
 
 def _as_published(layout: TransformerLayout, pretrained: Pretrained) -> TransformerLayout:
@@ -125,20 +142,26 @@ def _sorted(
     task: SpeechTask, layout: TransformerLayout, weights: dict[str, Tensor], batches: Iterable[Batch] | None
 ) -> dict[str, Tensor]:
     """The weights with units and heads in the order of their importance, where that matters."""
-    narrower = task.space.widths != (layout.ffn_dim,)
-    fewer = task.space.heads not in ((), (layout.num_heads,))
-    if not (narrower or fewer):
-        return weights
     with torch.device("meta"):
         encoder = layout.build(SubnetConfig.uniform(layout.num_layers, layout.ffn_dim))
-    prefix = "encoder."
-    state = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
-    encoder.load_state_dict(state, assign=True)
-    sort_units_and_heads(
-        encoder,
-        units=narrower,
-        heads=fewer,
-        hear=lambda waveforms, lengths: encoder(*task.features(waveforms, lengths)),
-        batches=batches,
-    )
-    return weights | {prefix + name: weight for name, weight in encoder.state_dict().items()}
+        decoder = task.attention and task.attention.build(task.attention.whole, layout.dim, task.tokenizer.vocab_size)
+
+    def hear(waveforms: Tensor, lengths: Tensor) -> object:
+        return encoder(*task.features(waveforms, lengths))
+
+    ordered = dict(weights)
+    for prefix, network, sizes, space in (
+        ("encoder.", encoder, layout, task.space),
+        ("decoder.", decoder, task.attention, task.space.decoder),
+    ):
+        state = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
+        if network is None or sizes is None or space is None or not state:
+            continue
+        units = space.widths != (sizes.ffn_dim,)
+        heads = space.heads not in ((), (sizes.num_heads,))
+        if units or heads:
+            network.load_state_dict(state, assign=True)
+            listening = batches if network is encoder else None  # a decoder is sorted by its weights
+            sort_units_and_heads(network, units=units, heads=heads, hear=hear, batches=listening)
+            ordered |= {prefix + name: weight for name, weight in network.state_dict().items()}
+    return ordered

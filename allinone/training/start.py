@@ -67,13 +67,15 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
     largest = source.space.largest
     if batches is not None and source.encoder.lacks_statistics(largest):
         recalibrate(source, batches, [largest])
-    sort_units_and_heads(
-        source,
-        units=len(source.space.widths) == 1,
-        heads=len(source.space.heads) <= 1,
-        hear=lambda waveforms, lengths: source(waveforms, lengths, largest),
-        batches=batches,
-    )
+    for part, space in ((source.encoder, source.space), (source.decoder, source.space.decoder)):
+        if part is not None:
+            sort_units_and_heads(
+                part,
+                units=space is None or len(space.widths) == 1,
+                heads=space is None or len(space.heads) <= 1,
+                hear=lambda waveforms, lengths: source.encode(source.shared(waveforms, lengths), largest),
+                batches=batches if part is source.encoder else None,  # a decoder is sorted by its weights
+            )
     take_over_weights(task, _plain_parameters(source), str(path))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from allinone.layers import FeedForward, RelativeSelfAttention, RotarySelfAttention
+from allinone.layers import FeedForward, LabelAttention, RelativeSelfAttention, RotarySelfAttention
 from allinone.layers.axes import Axis, inside
 from allinone.models import ConformerLayer
 from allinone.models.decoder import DecoderLayer
@@ -44,6 +44,8 @@ def test_a_layer_has_the_axes_of_its_parts():
     parts = {"attention": attention.axes, "feed_forward_1": FeedForward.axes, "feed_forward_2": FeedForward.axes}
     assert layer.axes == {f"{part}.{name}": axis for part, axes in parts.items() for name, axis in axes.items()}
     assert layer.axes.keys() <= dict(layer.named_parameters()).keys()
-    decoder = DecoderLayer(16, 24, 2, 0.0)
-    assert decoder.axes == inside("feed_forward", FeedForward.axes)
+    attentions = LabelAttention(16, 2, 8, 0.0), LabelAttention(16, 2, 8, 0.0, key_bias=False)
+    decoder = DecoderLayer(*attentions, FeedForward(16, 24, 0.0), 16)
+    parts = {"attention": attentions[0].axes, "cross_attention": attentions[1].axes, "feed_forward": FeedForward.axes}
+    assert decoder.axes == {name: axis for part, axes in parts.items() for name, axis in inside(part, axes).items()}
     assert decoder.axes.keys() <= dict(decoder.named_parameters()).keys()

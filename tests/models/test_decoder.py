@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from allinone.layers import LabelAttention
 from allinone.models import DecoderLayout, TransformerDecoder
-from allinone.models.decoder import DecoderLayer, after_boundary
+from allinone.models.decoder import DecoderLayer, after_prompt
 from allinone.models.elastic_decoder import ElasticDecoder
 from allinone.quantization import Lsq
 from allinone.subnet import LayerConfig
@@ -59,14 +59,16 @@ def pytorchs(layer: DecoderLayer) -> nn.TransformerDecoderLayer:
 @torch.no_grad()
 def test_it_computes_what_pytorchs_decoder_computes():
     decoder, (encoded, lengths, labels) = make_decoder(), make_input()
-    x = decoder.embedding(after_boundary(labels))
+    x = decoder.embedding(after_prompt(labels, LAYOUT.prompt))
     causal = nn.Transformer.generate_square_subsequent_mask(x.shape[1])
     padding = torch.where(torch.arange(7) < lengths[:, None], 0.0, -torch.inf)
     for layer in decoder.layers:
         x = pytorchs(cast(DecoderLayer, layer))(
             x, encoded, tgt_mask=causal, tgt_is_causal=True, memory_key_padding_mask=padding
         )
-    torch.testing.assert_close(decoder(encoded, lengths, labels), decoder.output(x), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        decoder(encoded, lengths, labels), decoder.output(x, decoder.embedding.labels.weight), rtol=1e-5, atol=1e-5
+    )
 
 
 @torch.no_grad()
@@ -74,7 +76,7 @@ def test_a_step_with_the_cache_says_what_the_whole_text_says():
     decoder, (encoded, lengths, labels) = make_decoder(), make_input()
     whole = decoder(encoded, lengths, labels)
     state = decoder.start(encoded, lengths)
-    for place, newest in enumerate(after_boundary(labels).T):
+    for place, newest in enumerate(nn.functional.pad(labels, (1, 0)).T):
         said, state = decoder.step(newest[:, None], state)
         torch.testing.assert_close(said[:, 0], whole[:, place], rtol=1e-5, atol=1e-5)
 
