@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from allinone.layers import WaveformSettings, WhisperLogMelSettings
+from allinone.models.lazy_tensors import LazyTensors
 from allinone.models.published_config import read_layout
 from allinone.models.published_weights import take_published
 from allinone.models.transformer import TransformerLayout
@@ -29,12 +30,13 @@ class Pretrained:
         features: that it takes.
         tokenizer: the labels of its CTC output; None if it has none, or does not tell its labels.
         weights: in float32 under the names of a plain network: ``encoder....``, and ``head....`` if there are labels.
+            Each is read when it is asked for.
     """
 
     layout: TransformerLayout
     features: WaveformSettings | WhisperLogMelSettings
     tokenizer: VocabularyTokenizer | None
-    weights: dict[str, Tensor]
+    weights: Mapping[str, Tensor]
 
 
 def is_huggingface(path: Path) -> bool:
@@ -52,11 +54,12 @@ def read_pretrained(folder: Path) -> Pretrained:
     layout, published = pretrained_layout(folder), read_weights(folder)
     encoder = take_published(layout, published, str(folder))
     tokenizer, head = _head(folder, layout.dim, published)
+    named = LazyTensors.renamed(encoder, {f"encoder.{name}": name for name in encoder})
     return Pretrained(
         layout=layout,
         features=pretrained_features(folder),
         tokenizer=tokenizer,
-        weights={f"encoder.{name}": weight for name, weight in encoder.items()} | head,
+        weights=named | head,
     )
 
 

@@ -1,8 +1,11 @@
 """Training that starts from a pretrained encoder: a Hugging Face directory, or a state dict of torchaudio."""
 
+import copy
 import logging
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,6 +15,7 @@ from allinone.data.batch import Batch
 from allinone.layers import FeatureSettings, WaveformSettings, WhisperLogMelSettings
 from allinone.models import Layout, TransformerLayout, WaveformLayout
 from allinone.models.huggingface import CONFIG, Pretrained, is_huggingface, pretrained_labels, read_pretrained
+from allinone.models.lazy_tensors import LazyTensors
 from allinone.models.published_weights import take_published
 from allinone.models.torchaudio_names import from_torchaudio, is_torchaudio
 from allinone.models.weight_files import read_state_dict
@@ -24,6 +28,8 @@ from allinone.training.start import take_over_weights
 logger = logging.getLogger(__name__)
 
 _MANIFEST = "manifest.json"  # of our own directories
+_ENCODER = "encoder."
+_LAYER = re.compile(r"encoder\.layers\.\d+\.")
 _STATE_DICTS = (".pt", ".pth")
 
 
@@ -82,7 +88,7 @@ def refuse_other_features(layout: Layout, features: FeatureSettings) -> None:
     )
 
 
-def _from_directory(task: SpeechTask, layout: TransformerLayout, source: Path) -> dict[str, Tensor]:
+def _from_directory(task: SpeechTask, layout: TransformerLayout, source: Path) -> Mapping[str, Tensor]:
     pretrained = read_pretrained(source)
     if _as_published(layout, pretrained) != pretrained.layout:
         raise ValueError(
@@ -97,7 +103,8 @@ def _from_directory(task: SpeechTask, layout: TransformerLayout, source: Path) -
     if pretrained.tokenizer is None or pretrained.tokenizer == task.tokenizer:
         return pretrained.weights
     logger.warning("%s has other labels than the network: its CTC output is left out.", source)
-    return {name: weight for name, weight in pretrained.weights.items() if not name.startswith("head.")}
+    kept = (name for name in pretrained.weights if not name.startswith("head."))
+    return LazyTensors.renamed(pretrained.weights, {name: name for name in kept})
 
 
 def _as_published(layout: TransformerLayout, pretrained: Pretrained) -> TransformerLayout:
@@ -109,7 +116,7 @@ def _as_published(layout: TransformerLayout, pretrained: Pretrained) -> Transfor
     return replace(layout, front_end=front, dropout=free.dropout, front_end_bits=free.front_end_bits)
 
 
-def _from_state_dict(layout: TransformerLayout, source: Path) -> dict[str, Tensor]:
+def _from_state_dict(layout: TransformerLayout, source: Path) -> Mapping[str, Tensor]:
     state = read_state_dict(source)
     if not is_torchaudio(state):
         raise ValueError(
@@ -118,27 +125,44 @@ def _from_state_dict(layout: TransformerLayout, source: Path) -> dict[str, Tenso
             "(.ckpt) of ours."
         )
     taken = take_published(layout, from_torchaudio(state), str(source))
-    return {f"encoder.{name}": weight for name, weight in taken.items()}
+    return LazyTensors.renamed(taken, {f"{_ENCODER}{name}": name for name in taken})
 
 
 def _sorted(
-    task: SpeechTask, layout: TransformerLayout, weights: dict[str, Tensor], batches: Iterable[Batch] | None
-) -> dict[str, Tensor]:
-    """The weights with units and heads in the order of their importance, where that matters."""
+    task: SpeechTask, layout: TransformerLayout, weights: Mapping[str, Tensor], batches: Iterable[Batch] | None
+) -> Mapping[str, Tensor]:
+    """The weights with units and heads in the order of their importance, where that matters.
+
+    By weights alone one layer is sorted at a time, when it is asked for; to hear batches takes the whole encoder.
+    """
     narrower = task.space.widths != (layout.ffn_dim,)
     fewer = task.space.heads not in ((), (layout.num_heads,))
     if not (narrower or fewer):
         return weights
     with torch.device("meta"):
         encoder = layout.build(SubnetConfig.uniform(layout.num_layers, layout.ffn_dim))
-    prefix = "encoder."
-    state = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
-    encoder.load_state_dict(state, assign=True)
-    sort_units_and_heads(
-        encoder,
-        units=narrower,
-        heads=fewer,
-        hear=lambda waveforms, lengths: encoder(*task.features(waveforms, lengths)),
-        batches=batches,
-    )
-    return weights | {prefix + name: weight for name, weight in encoder.state_dict().items()}
+
+    def sorted_part(prefix: str) -> dict[str, Tensor]:
+        part = copy.deepcopy(encoder.get_submodule(prefix.removeprefix(_ENCODER).removesuffix(".")))
+        part.load_state_dict({name: weights[prefix + name] for name in part.state_dict()}, assign=True)
+        sort_units_and_heads(
+            part,
+            units=narrower,
+            heads=fewer,
+            hear=lambda waveforms, lengths: part(*task.features(waveforms, lengths)),
+            batches=batches,
+        )
+        return {prefix + name: weight for name, weight in part.state_dict().items()}
+
+    if batches is not None:
+        return {**weights, **sorted_part(_ENCODER)}
+    held: dict[str, dict[str, Tensor]] = {}  # they are asked for layer by layer
+
+    def of_layer(prefix: str, name: str) -> Tensor:
+        if prefix not in held:
+            held.clear()
+            held[prefix] = sorted_part(prefix)
+        return held[prefix][name]
+
+    of_layers = {name: partial(of_layer, layer[0], name) for name in weights if (layer := _LAYER.match(name))}
+    return LazyTensors.renamed(weights, {name: name for name in weights}) | LazyTensors(of_layers)
