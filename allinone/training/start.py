@@ -32,7 +32,7 @@ def load_task(path: Path, augment: SpecAugment | TimeMasks | None = None) -> tup
     checkpoint = read_checkpoint(path)
     about = checkpoint["allinone"]
     parts = {part: restore(about[part]) for part in ("layout", "space", "tokenizer", "quantizer", "features")}
-    task = SpeechTask(**parts, attention=restore(about.get("attention")), augment=augment)
+    task = SpeechTask(**parts, attention=restore(about.get("attention")), augment=augment, first_scales=False)
     state = {
         name.removeprefix("task."): weight.float() if weight.is_floating_point() else weight
         for name, weight in checkpoint["state_dict"].items()
