@@ -65,7 +65,7 @@ def run(config: DictConfig) -> None:
         layout.build(space.largest)  # a layout without code is refused before any data is read
     data: SpeechDataModule = instantiate(config.data, seed=config.seed)
     data.prepare()
-    task = _task(config, layout, space, data)
+    task = _task(config, layout, space, data, first_scales=start is None and config.init is None)
     report = data.check(task.tokenizer, task.frames)
     if is_first():
         (folder / "data.json").write_text(json.dumps(report.to_dict(), indent=1))
@@ -126,7 +126,9 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def _task(config: DictConfig, layout: Layout, space: SearchSpace, data: SpeechDataModule) -> SpeechTask:
+def _task(
+    config: DictConfig, layout: Layout, space: SearchSpace, data: SpeechDataModule, first_scales: bool
+) -> SpeechTask:
     """The supernet; one that starts from trained weights keeps their labels."""
     features: FeatureSettings = instantiate(config.features)
     refuse_other_features(layout, features)
@@ -140,6 +142,7 @@ def _task(config: DictConfig, layout: Layout, space: SearchSpace, data: SpeechDa
         augment=instantiate(config.augment),
         adaptive_dropout=instantiate(config.adaptive_dropout),
         layer_drop=config.layer_drop,
+        first_scales=first_scales,
     )
 
 

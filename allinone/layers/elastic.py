@@ -32,10 +32,17 @@ class Elastic(nn.Module):
         axes: for each parameter of which a smaller member has only a part, along which dimension.
         quantizer: how matrices are rounded.
         bits: the bit-widths that will be asked for; full precision needs no entry.
+        first_scales: whether scales are set from the weights at once, which takes longer than to make the weights; if
+            not, they are to be loaded, or set by :meth:`initialise_scales`.
     """
 
     def __init__(
-        self, module: nn.Module, axes: Mapping[str, Axis], quantizer: Quantizer, bits: tuple[int, ...]
+        self,
+        module: nn.Module,
+        axes: Mapping[str, Axis],
+        quantizer: Quantizer,
+        bits: tuple[int, ...],
+        first_scales: bool = True,
     ) -> None:
         super().__init__()
         self.module = module
@@ -50,10 +57,10 @@ class Elastic(nn.Module):
         if not self.bits:
             return
         for name, weight in module.named_parameters():
-            if weight.dim() > 1:
-                scales = quantizer.initial_log_scales(weight, self.bits)
-                if scales is not None:
-                    self.log_scales[_key(name)] = nn.Parameter(scales)
+            if weight.dim() > 1 and (shape := quantizer.log_scale_shape(weight.shape)) is not None:
+                self.log_scales[_key(name)] = nn.Parameter(weight.new_zeros((len(self.bits), *shape)))
+        if first_scales:
+            self.initialise_scales()
 
     @torch.no_grad()
     def initialise_scales(self) -> None:

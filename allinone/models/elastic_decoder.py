@@ -24,6 +24,7 @@ class ElasticDecoder(nn.Module):
         largest: the layers of the largest member.
         quantizer: how weights are rounded.
         bits: bit-widths of the members; embedding and output have that of the member's first layer.
+        first_scales: as in :class:`allinone.layers.elastic.Elastic`.
     """
 
     def __init__(
@@ -34,15 +35,16 @@ class ElasticDecoder(nn.Module):
         largest: Sequence[LayerConfig],
         quantizer: Quantizer,
         bits: tuple[int, ...],
+        first_scales: bool = True,
     ) -> None:
         super().__init__()
         self.layout, self.dim, self.vocab_size = layout, dim, vocab_size
         decoder = layout.build(largest, dim, vocab_size)
-        self.embedding = Elastic(decoder.embedding, {}, quantizer, bits)
+        self.embedding = Elastic(decoder.embedding, {}, quantizer, bits, first_scales)
         self.layers = nn.ModuleList(
-            Elastic(layer, cast(DecoderLayer, layer).axes, quantizer, bits) for layer in decoder.layers
+            Elastic(layer, cast(DecoderLayer, layer).axes, quantizer, bits, first_scales) for layer in decoder.layers
         )
-        self.output = Elastic(decoder.output, {}, quantizer, bits)
+        self.output = Elastic(decoder.output, {}, quantizer, bits, first_scales)
 
     def forward(
         self,

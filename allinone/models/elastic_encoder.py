@@ -31,6 +31,7 @@ class ElasticEncoder(nn.Module):
         bits: bit-widths of the members.
         front_end_bits: precision of the front end; None means that of the member's first layer. With a precision of
             its own the front end is the same for all members and needs to run only once for all of them.
+        first_scales: as in :class:`allinone.layers.elastic.Elastic`.
 
     Attributes:
         recompute: whether what happens inside each layer is computed again in the backward pass instead of being kept
@@ -44,19 +45,23 @@ class ElasticEncoder(nn.Module):
     statistics: Statistics
 
     def __init__(
-        self, encoder: Encoder, quantizer: Quantizer, bits: tuple[int, ...], front_end_bits: int | None
+        self,
+        encoder: Encoder,
+        quantizer: Quantizer,
+        bits: tuple[int, ...],
+        front_end_bits: int | None,
+        first_scales: bool = True,
     ) -> None:
         super().__init__()
         self.front_end_bits = front_end_bits
         self.recompute = False
         self.statistics = {}
-        self.front_end = Elastic(
-            encoder.front_end, {}, quantizer, bits if front_end_bits is None else (front_end_bits,)
-        )
+        in_front = bits if front_end_bits is None else (front_end_bits,)
+        self.front_end = Elastic(encoder.front_end, {}, quantizer, in_front, first_scales)
         self.distances = encoder.distances and Elastic(encoder.distances, {}, quantizer, ())
         self.final = encoder.final and Elastic(encoder.final, {}, quantizer, ())
         self.layers = nn.ModuleList(
-            Elastic(layer, cast(EncoderLayer, layer).axes, quantizer, bits) for layer in encoder.layers
+            Elastic(layer, cast(EncoderLayer, layer).axes, quantizer, bits, first_scales) for layer in encoder.layers
         )
 
     @property

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from allinone.layers import WaveformSettings, WhisperLogMelSettings
 from allinone.models.decoder_layout import DecoderLayout
+from allinone.models.lazy_tensors import LazyTensors
 from allinone.models.published_config import read_layout
 from allinone.models.published_decoder import has_decoder, read_decoder_layout, take_published_decoder
 from allinone.models.published_weights import take_published
@@ -33,14 +34,14 @@ class Pretrained:
         attention: of the attention decoder; None if it has none, or does not tell its labels.
         tokenizer: the labels of the CTC output or of the decoder; None if it has neither, or does not tell its labels.
         weights: in float32 under the names of a plain network: ``encoder....``, and ``head....`` or ``decoder....`` if
-            there are labels.
+            there are labels. Each is read when it is asked for.
     """
 
     layout: TransformerLayout
     features: WaveformSettings | WhisperLogMelSettings
     attention: DecoderLayout | None
     tokenizer: VocabularyTokenizer | BpeTokenizer | None
-    weights: dict[str, Tensor]
+    weights: Mapping[str, Tensor]
 
 
 def is_huggingface(path: Path) -> bool:
@@ -57,13 +58,13 @@ def read_pretrained(folder: Path) -> Pretrained:
     """
     layout, published = pretrained_layout(folder), read_weights(folder)
     encoder = take_published(layout, published, str(folder))
-    weights = {f"encoder.{name}": weight for name, weight in encoder.items()}
+    weights = LazyTensors.renamed(encoder, {f"encoder.{name}": name for name in encoder})
     attention = None
     if layout.family == "whisper" and has_decoder(published) and (folder / TOKENIZER).is_file():
         tokenizer = BpeTokenizer.read(folder)
         attention = pretrained_decoder(folder)
         decoder = take_published_decoder(attention, layout.dim, tokenizer.order, published, str(folder))
-        weights |= {f"decoder.{name}": weight for name, weight in decoder.items()}
+        weights |= LazyTensors.renamed(decoder, {f"decoder.{name}": name for name in decoder})
     else:
         tokenizer, head = _head(folder, layout.dim, published)
         weights |= head

@@ -48,7 +48,9 @@ def head_norms(network: nn.Module) -> Scores:
         if isinstance(module, Attention):
             values = module.value.weight.unflatten(0, (-1, module.head_dim))  # (heads, head_dim, dim)
             outputs = module.output.weight.unflatten(1, (-1, module.head_dim)).transpose(0, 1)  # (heads, dim, head_dim)
-            scores[name] = torch.linalg.matrix_norm(outputs @ values)
+            # |OV|^2 = trace(V^T O^T O V) = sum(O^T O * V V^T), without a matrix of (dim, dim) for each head
+            squares = (outputs.mT @ outputs * (values @ values.mT)).sum((1, 2))
+            scores[name] = squares.clamp(min=0).sqrt()
     return scores
 
 

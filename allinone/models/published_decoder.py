@@ -1,14 +1,17 @@
 """Whisper's decoder in Hugging Face's checkpoints: its config, and its weights under our names and back."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from allinone.models.decoder_layout import DecoderLayout
+from allinone.models.lazy_tensors import LazyTensors
 from allinone.models.published_config import Values
-from allinone.models.published_weights import fitting, refuse_others
+from allinone.models.published_weights import refuse_misfit, refuse_others
 from allinone.subnet import TensorSpec
 
 _FIXED = {"scale_embedding": False, "tie_word_embeddings": True}  # what is meant by a config that is silent, too
@@ -81,7 +84,7 @@ def read_decoder_layout(
 
 def take_published_decoder(
     layout: DecoderLayout, dim: int, order: Sequence[int], published: Mapping[str, Tensor], origin: str
-) -> dict[str, Tensor]:
+) -> LazyTensors:
     """The weights of a published decoder, in float32.
 
     Args:
@@ -92,14 +95,16 @@ def take_published_decoder(
         origin: where they come from, for messages.
 
     Returns:
-        Under the names of the :class:`allinone.models.TransformerDecoder` that the layout builds.
+        Under the names of the :class:`allinone.models.TransformerDecoder` that the layout builds, each made when it is
+        asked for.
 
     Raises:
         ValueError: if a tensor is missing or does not fit, or if the decoder has more than the layout knows.
     """
     prefix = _PREFIX if any(key.startswith(_PREFIX) for key in published) else _PREFIX.removeprefix("model.")
     left = {key for key in published if key.startswith(prefix)}
-    weights = {}
+    weights: dict[str, Callable[[], Tensor]] = {}
+    rows = torch.tensor(order)
     for spec in layout.tensors(layout.whole, dim, len(order)):
         name = spec.name.removeprefix("decoder.")
         key = prefix + _published_name(name)
@@ -110,11 +115,11 @@ def take_published_decoder(
             )
         if name == _LABELS:
             _refuse_other_labels(spec, key, published[key], origin)
-        weights[name] = fitting(spec, key, published[key], origin)
+        refuse_misfit(spec, key, published[key], origin)
+        weights[name] = partial(_take, published, key, rows if name == _LABELS else None)
         left.discard(key)
     refuse_others(left, f"A Whisper's decoder of {layout.num_layers} layers", origin)
-    weights[_LABELS] = weights[_LABELS][list(order)]
-    return weights
+    return LazyTensors(weights)
 
 
 def publish_decoder(layout: DecoderLayout, order: Sequence[int], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -124,6 +129,11 @@ def publish_decoder(layout: DecoderLayout, order: Sequence[int], weights: Mappin
     back = sorted(range(len(order)), key=order.__getitem__)
     published[labels] = published[labels][back].contiguous()
     return published
+
+
+def _take(published: Mapping[str, Tensor], key: str, rows: Tensor | None) -> Tensor:
+    weight = published[key] if rows is None else published[key][rows]
+    return weight.to(torch.float32)
 
 
 def _published_name(name: str) -> str:

@@ -1,12 +1,14 @@
 """Weights of published encoders under our names and in our shapes, and back."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from math import prod
 
 import torch
 from torch import Tensor
 
 from allinone.layers.positions import sinusoids
+from allinone.models.lazy_tensors import LazyTensors
 from allinone.models.published import published_name
 from allinone.models.transformer import TransformerLayout
 from allinone.subnet import SubnetConfig, TensorSpec
@@ -28,7 +30,7 @@ _OTHER_SPELLING = (  # of weight normalisation
 _TOLERANCE = 1e-3  # of sinusoids that were rounded to half precision
 
 
-def take_published(layout: TransformerLayout, published: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
+def take_published(layout: TransformerLayout, published: Mapping[str, Tensor], origin: str) -> LazyTensors:
     """The weights of a published encoder, in float32.
 
     What is not of the encoder, such as a quantiser that its training needed, or a decoder, is left out. The vector that
@@ -40,26 +42,27 @@ def take_published(layout: TransformerLayout, published: Mapping[str, Tensor], o
         origin: where they come from, for messages.
 
     Returns:
-        Under the names of the :class:`allinone.models.Encoder` that the layout builds; those in float32 still are
-        where they were.
+        Under the names of the :class:`allinone.models.Encoder` that the layout builds, each made when it is asked for;
+        those in float32 still are where they were.
 
     Raises:
         ValueError: if a tensor is missing or does not fit, or if the encoder has more than the layout knows.
     """
     prefix = _prefix(layout, published)
     left = {key for key in published if key.startswith(_modules(layout, prefix))}
-    weights = {}
+    weights: dict[str, Callable[[], Tensor]] = {}
     for spec in layout.tensors(_whole(layout)):
         name = published_name(layout, spec.name)
-        if name is None:
-            weights[spec.name] = torch.arange(prod(spec.shape), dtype=torch.float32)  # heads stand where they stood
+        if name is None:  # heads stand where they stood
+            weights[spec.name] = partial(torch.arange, prod(spec.shape), dtype=torch.float32)
             continue
         key = _key(prefix + name, published)
         if key in published:
-            weights[spec.name] = fitting(spec, key, published[key], origin)
+            refuse_misfit(spec, key, published[key], origin)
+            weights[spec.name] = partial(_take, spec, key, published)
             left.discard(key)
         elif spec.name == _MASKED:
-            weights[spec.name] = torch.zeros(spec.shape)
+            weights[spec.name] = partial(torch.zeros, spec.shape)
         else:
             raise ValueError(
                 f"An encoder of the family {layout.family} requires the tensor {key}; found none in {origin}. Check "
@@ -69,7 +72,7 @@ def take_published(layout: TransformerLayout, published: Mapping[str, Tensor], o
         _refuse_other_positions(layout, published.get(prefix + _SINUSOIDS), origin)
         left.discard(prefix + _SINUSOIDS)
     refuse_others(left, f"An encoder of {layout.num_layers} layers of the family {layout.family}", origin)
-    return weights
+    return LazyTensors(weights)
 
 
 def publish(layout: TransformerLayout, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -124,15 +127,18 @@ def refuse_others(left: Collection[str], what: str, origin: str) -> None:
         )
 
 
-def fitting(spec: TensorSpec, key: str, weight: Tensor, origin: str) -> Tensor:
-    """A published tensor as ours, in float32. Raises ValueError if it has another shape, or whole numbers."""
+def refuse_misfit(spec: TensorSpec, key: str, weight: Tensor, origin: str) -> None:
+    """Raises ValueError if a published tensor has another shape than ours, or whole numbers."""
     required = _published_shape(spec)
     if tuple(weight.shape) != required or not weight.is_floating_point():
         raise ValueError(
             f"The config requires {key} of shape {required}, in floating point; found shape {tuple(weight.shape)} of "
             f"{weight.dtype} in {origin}. Check that weights and config belong together."
         )
-    return weight.reshape(spec.shape).to(torch.float32)
+
+
+def _take(spec: TensorSpec, key: str, published: Mapping[str, Tensor]) -> Tensor:
+    return published[key].reshape(spec.shape).to(torch.float32)
 
 
 def _published_shape(spec: TensorSpec) -> tuple[int, ...]:

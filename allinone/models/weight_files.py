@@ -3,30 +3,35 @@
 import json
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import safetensors
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
+from allinone.models.lazy_tensors import LazyTensors
 from allinone.text.json_file import read_json
 
 _SAFE, _PICKLED, _INDEX = "model.safetensors", "pytorch_model.bin", ".index.json"
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a Hugging Face directory, as the files hold them: mapped into memory, not yet read.
+def read_weights(folder: Path) -> Mapping[str, Tensor]:
+    """All tensors of a Hugging Face directory, as the files hold them: not yet read.
+
+    Those of safetensors are mapped into memory one by one, when they are asked for. Those of a pickled state dict are
+    mapped together, so that what was looked at stays in memory as long as any of them is held.
 
     Raises:
         ValueError: if there are none, if a shard is missing, or if a file cannot be read without running code.
     """
-    readers: dict[str, Callable[[Path], dict[str, Tensor]]] = {_SAFE: _read_safetensors, _PICKLED: read_state_dict}
+    readers: dict[str, Callable[[Path], Mapping[str, Tensor]]] = {_SAFE: _read_safetensors, _PICKLED: read_state_dict}
     for name, read in readers.items():
         if (folder / name).is_file():
             return read(folder / name)
         if (folder / f"{name}{_INDEX}").is_file():
-            return {key: weight for shard in _shards(folder / f"{name}{_INDEX}") for key, weight in read(shard).items()}
+            shards = map(read, _shards(folder / f"{name}{_INDEX}"))
+            return LazyTensors({key: partial(shard.__getitem__, key) for shard in shards for key in shard})
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "an empty directory"
     raise ValueError(
         f"A Hugging Face directory needs weights in {_SAFE} or {_PICKLED}, whole or in shards with a list of them "
@@ -56,13 +61,20 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
     try:
-        return load_file(path)
+        with safetensors.safe_open(path, framework="pt") as file:
+            return LazyTensors({key: partial(_read_tensor, path, key) for key in file.keys()})  # noqa: SIM118
     except (safetensors.SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{path} must be a safetensors file; found one that cannot be read ({error}). Copy it again."
         ) from error
+
+
+def _read_tensor(path: Path, key: str) -> Tensor:
+    """One tensor in a mapping of its own; changes to it do not reach the file."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        return file.get_tensor(key)
 
 
 def _shards(index: Path) -> list[Path]:

@@ -20,6 +20,9 @@ class AbsMax:
     def initial_log_scales(self, weight: Tensor, bits: Sequence[int]) -> None:
         """None: this quantiser has no parameters."""
 
+    def log_scale_shape(self, shape: Sequence[int]) -> None:
+        """None, for the same reason."""
+
     def fake_quantise(self, weight: Tensor, log_scale: Tensor | None, bits: int) -> Tensor:
         """The quantised weight, differentiable in the weight (straight-through)."""
         return fake_quantise(weight, absmax_scale(weight, bits, self.granularity), bits)

@@ -33,6 +33,10 @@ class Lsq:
         with torch.no_grad():
             return torch.stack([_least_squares_scale(weight, width, self.granularity).log() for width in bits])
 
+    def log_scale_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """That of the scales of a weight of that shape."""
+        return self.granularity.scale_shape(shape)
+
     def fake_quantise(self, weight: Tensor, log_scale: Tensor | None, bits: int) -> Tensor:
         """The quantised weight, differentiable in weight and scale."""
         assert log_scale is not None

@@ -21,6 +21,10 @@ class Quantizer(Protocol):
         """Starting values of learned scales, a row for each bit-width; None where nothing is learned."""
         ...
 
+    def log_scale_shape(self, shape: Sequence[int]) -> tuple[int, ...] | None:
+        """The shape of one row of them, of a weight of that shape; None where nothing is learned."""
+        ...
+
     def fake_quantise(self, weight: Tensor, log_scale: Tensor | None, bits: int) -> Tensor:
         """The quantised weight in floating point, differentiable."""
         ...

@@ -98,7 +98,7 @@ def _sizes(step: TrainingStep) -> tuple[int, list[int]]:
     if step.attention is not None:
         specs = list(step.attention.tensors(step.attention.whole, dim, vocab_size))
         everything += [(prod(spec.shape), True) for spec in specs]
-    if step.quantizer.initial_log_scales(torch.ones(1, 1), (8,)) is not None:
+    if step.quantizer.log_scale_shape((1, 1)) is not None:
         front_end_bits = step.layout.front_end_bits
         for name, shape in matrices:
             in_front = name.startswith("front_end.") and front_end_bits is not None

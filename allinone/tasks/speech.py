@@ -64,6 +64,8 @@ class SpeechTask(nn.Module):
             decoder; front end and embedding have one size in all members. None gives all members the same.
         layer_drop: probability with which each layer of the encoder is left out in training (LayerDrop, Fan et al.
             2020); never in the largest member, which teaches.
+        first_scales: whether scales are set from the fresh weights; a supernet that is about to take over others, which
+            brings or sets them anew, does without.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class SpeechTask(nn.Module):
         augment: SpecAugment | TimeMasks | None = None,
         adaptive_dropout: AdaptiveDropout | None = None,
         layer_drop: float = 0.0,
+        first_scales: bool = True,
     ) -> None:
         super().__init__()
         refuse_misfit(layout, space, attention)
@@ -94,7 +97,7 @@ class SpeechTask(nn.Module):
         self.features = features.build()
         self.augment, self.adaptive_dropout, self.layer_drop = augment, adaptive_dropout, layer_drop
         encoder = cast(Encoder, layout.build(space.largest))
-        self.encoder = ElasticEncoder(encoder, quantizer, space.bits, layout.front_end_bits)
+        self.encoder = ElasticEncoder(encoder, quantizer, space.bits, layout.front_end_bits, first_scales)
         self.head = nn.Linear(layout.dim, tokenizer.vocab_size)
         self.decoder = attention and ElasticDecoder(
             attention,
@@ -103,6 +106,7 @@ class SpeechTask(nn.Module):
             self.decoder_layers(space.largest),
             quantizer,
             () if space.decoder is None else space.decoder.bits,
+            first_scales,
         )
 
     def shared(self, waveforms: Tensor, lengths: Tensor, seeds: Tensor | None = None) -> Shared:

@@ -1,8 +1,11 @@
 """Training that starts from a pretrained network: a Hugging Face directory, or a state dict of torchaudio."""
 
+import copy
 import logging
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,12 +13,13 @@ from torch import Tensor
 
 from allinone.data.batch import Batch
 from allinone.layers import FeatureSettings, WaveformSettings, WhisperLogMelSettings
-from allinone.models import Layout, TransformerLayout, WaveformLayout
+from allinone.models import DecoderLayout, Layout, TransformerLayout, WaveformLayout
 from allinone.models.huggingface import CONFIG, Pretrained, is_huggingface, pretrained_labels, read_pretrained
+from allinone.models.lazy_tensors import LazyTensors
 from allinone.models.published_weights import take_published
 from allinone.models.torchaudio_names import from_torchaudio, is_torchaudio
 from allinone.models.weight_files import read_state_dict
-from allinone.subnet import SubnetConfig
+from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
 from allinone.training.importance import sort_units_and_heads
@@ -24,6 +28,8 @@ from allinone.training.start import take_over_weights
 logger = logging.getLogger(__name__)
 
 _MANIFEST = "manifest.json"  # of our own directories
+_ENCODER, _DECODER = "encoder.", "decoder."
+_LAYER = re.compile(r"(encoder\.|decoder\.)layers\.\d+\.")
 _STATE_DICTS = (".pt", ".pth")
 
 
@@ -82,7 +88,7 @@ def refuse_other_features(layout: Layout, features: FeatureSettings) -> None:
     )
 
 
-def _from_directory(task: SpeechTask, layout: TransformerLayout, source: Path) -> dict[str, Tensor]:
+def _from_directory(task: SpeechTask, layout: TransformerLayout, source: Path) -> Mapping[str, Tensor]:
     pretrained = read_pretrained(source)
     if _as_published(layout, pretrained) != pretrained.layout:
         raise ValueError(
@@ -99,22 +105,26 @@ def _from_directory(task: SpeechTask, layout: TransformerLayout, source: Path) -
     if pretrained.tokenizer is None or pretrained.tokenizer == task.tokenizer:
         return pretrained.weights
     logger.warning("%s has other labels than the network: its CTC output is left out.", source)
-    return {name: weight for name, weight in pretrained.weights.items() if not name.startswith("head.")}
+    return _without(pretrained.weights, "head.")
 
 
-def _with_decoder(task: SpeechTask, pretrained: Pretrained, source: Path) -> dict[str, Tensor]:
+def _with_decoder(task: SpeechTask, pretrained: Pretrained, source: Path) -> Mapping[str, Tensor]:
     """The weights of a Whisper; those of its decoder only if the network has it, too."""
     ours, theirs = task.attention, pretrained.attention
     assert theirs is not None
     if ours is None or replace(ours, dropout=theirs.dropout, prompt=theirs.prompt) != theirs:
         logger.info("The attention decoder of %s is left out: the network has another one, or none.", source)
-        return {name: weight for name, weight in pretrained.weights.items() if not name.startswith("decoder.")}
+        return _without(pretrained.weights, _DECODER)
     if task.tokenizer.tokens != (pretrained.tokenizer and pretrained.tokenizer.tokens):
         raise ValueError(
             f"The attention decoder of {source} requires its own labels; found others ({task.tokenizer.vocab_size} of "
             f"them). Give tokenizer=pretrained, or attention=none for its encoder alone."
         )
     return pretrained.weights
+
+
+def _without(weights: Mapping[str, Tensor], prefix: str) -> LazyTensors:
+    return LazyTensors.renamed(weights, {name: name for name in weights if not name.startswith(prefix)})
 
 
 def _as_published(layout: TransformerLayout, pretrained: Pretrained) -> TransformerLayout:
@@ -126,7 +136,7 @@ def _as_published(layout: TransformerLayout, pretrained: Pretrained) -> Transfor
     return replace(layout, front_end=front, dropout=free.dropout, front_end_bits=free.front_end_bits)
 
 
-def _from_state_dict(layout: TransformerLayout, source: Path) -> dict[str, Tensor]:
+def _from_state_dict(layout: TransformerLayout, source: Path) -> Mapping[str, Tensor]:
     state = read_state_dict(source)
     if not is_torchaudio(state):
         raise ValueError(
@@ -135,33 +145,58 @@ def _from_state_dict(layout: TransformerLayout, source: Path) -> dict[str, Tenso
             "(.ckpt) of ours."
         )
     taken = take_published(layout, from_torchaudio(state), str(source))
-    return {f"encoder.{name}": weight for name, weight in taken.items()}
+    return LazyTensors.renamed(taken, {f"{_ENCODER}{name}": name for name in taken})
 
 
 def _sorted(
-    task: SpeechTask, layout: TransformerLayout, weights: dict[str, Tensor], batches: Iterable[Batch] | None
-) -> dict[str, Tensor]:
-    """The weights with units and heads in the order of their importance, where that matters."""
+    task: SpeechTask, layout: TransformerLayout, weights: Mapping[str, Tensor], batches: Iterable[Batch] | None
+) -> Mapping[str, Tensor]:
+    """The weights with units and heads in the order of their importance, where that matters.
+
+    By weights alone one layer is sorted at a time, when it is asked for; to hear batches takes the whole encoder. An
+    attention decoder is sorted by its weights.
+    """
     with torch.device("meta"):
         encoder = layout.build(SubnetConfig.uniform(layout.num_layers, layout.ffn_dim))
         decoder = task.attention and task.attention.build(task.attention.whole, layout.dim, task.tokenizer.vocab_size)
+    networks = {_ENCODER: encoder, _DECODER: decoder}
+    wanted = {_ENCODER: _sorting(task.space, layout), _DECODER: _sorting(task.space.decoder, task.attention)}
 
-    def hear(waveforms: Tensor, lengths: Tensor) -> object:
-        return encoder(*task.features(waveforms, lengths))
+    def sorted_part(prefix: str, batches: Iterable[Batch] | None = None) -> dict[str, Tensor]:
+        network, _, inside = prefix.partition(".")
+        whole = networks[f"{network}."]
+        assert whole is not None
+        part = copy.deepcopy(whole.get_submodule(inside.removesuffix(".")))
+        part.load_state_dict({name: weights[prefix + name] for name in part.state_dict()}, assign=True)
+        units, heads = wanted[f"{network}."]
+        sort_units_and_heads(
+            part,
+            units=units,
+            heads=heads,
+            hear=lambda waveforms, lengths: part(*task.features(waveforms, lengths)),
+            batches=batches,
+        )
+        return {prefix + name: weight for name, weight in part.state_dict().items()}
 
-    ordered = dict(weights)
-    for prefix, network, sizes, space in (
-        ("encoder.", encoder, layout, task.space),
-        ("decoder.", decoder, task.attention, task.space.decoder),
-    ):
-        state = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
-        if network is None or sizes is None or space is None or not state:
-            continue
-        units = space.widths != (sizes.ffn_dim,)
-        heads = space.heads not in ((), (sizes.num_heads,))
-        if units or heads:
-            network.load_state_dict(state, assign=True)
-            listening = batches if network is encoder else None  # a decoder is sorted by its weights
-            sort_units_and_heads(network, units=units, heads=heads, hear=hear, batches=listening)
-            ordered |= {prefix + name: weight for name, weight in network.state_dict().items()}
-    return ordered
+    heard = sorted_part(_ENCODER, batches) if batches is not None and any(wanted[_ENCODER]) else {}
+    held: dict[str, dict[str, Tensor]] = {}  # they are asked for layer by layer
+
+    def of_layer(prefix: str, name: str) -> Tensor:
+        if prefix not in held:
+            held.clear()
+            held[prefix] = sorted_part(prefix)
+        return held[prefix][name]
+
+    of_layers = {
+        name: partial(of_layer, layer[0], name)
+        for name in weights
+        if name not in heard and (layer := _LAYER.match(name)) and any(wanted[layer[1]])
+    }
+    return LazyTensors.renamed(weights, {name: name for name in weights}) | LazyTensors(of_layers) | heard
+
+
+def _sorting(space: SearchSpace | None, sizes: TransformerLayout | DecoderLayout | None) -> tuple[bool, bool]:
+    """Whether units are sorted, and whether heads are: where a space has members with fewer."""
+    if space is None or sizes is None:
+        return False, False
+    return space.widths != (sizes.ffn_dim,), space.heads not in ((), (sizes.num_heads,))

@@ -32,7 +32,7 @@ def load_task(path: Path, augment: SpecAugment | TimeMasks | None = None) -> tup
     checkpoint = read_checkpoint(path)
     about = checkpoint["allinone"]
     parts = {part: restore(about[part]) for part in ("layout", "space", "tokenizer", "quantizer", "features")}
-    task = SpeechTask(**parts, attention=restore(about.get("attention")), augment=augment)
+    task = SpeechTask(**parts, attention=restore(about.get("attention")), augment=augment, first_scales=False)
     state = {
         name.removeprefix("task."): weight.float() if weight.is_floating_point() else weight
         for name, weight in checkpoint["state_dict"].items()
@@ -106,13 +106,14 @@ def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised
 
     Args:
         task: the supernet.
-        weights: under the plain network's names.
+        weights: under the plain network's names; each is asked for once, in the order of the supernet's parameters.
         origin: where they come from, for messages.
 
     Raises:
         ValueError: if a tensor is missing, smaller than needed, or of other dimensions.
     """
     parameters = _plain_parameters(task)
+    integers: dict[str, Quantised] = {}
     fresh = tuple(
         part
         for part in _FRESH
@@ -123,6 +124,8 @@ def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised
             if name.startswith(fresh):
                 continue
             stored = weights.get(name)
+            if isinstance(stored, Quantised):
+                integers[name] = stored
             weight = stored.dequantise() if isinstance(stored, Quantised) else stored
             if weight is None or not _covers(weight, parameter):
                 found = "none" if weight is None else f"shape {tuple(weight.shape)}"
@@ -134,8 +137,7 @@ def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised
     task.initialise_scales()
     for part, elastic in task.parts():
         for name in elastic.module.state_dict():
-            stored = weights.get(f"{part}.{name}")
-            if isinstance(stored, Quantised):
+            if (stored := integers.get(f"{part}.{name}")) is not None:
                 elastic.take_over_scale(name, stored)
     logger.info("Took over the weights of %s%s.", origin, "".join(f"; {_FRESH[part]} begins anew" for part in fresh))
 

@@ -46,6 +46,7 @@ def make_task(
     adaptive_dropout: AdaptiveDropout | None = None,
     heads: tuple[int, ...] = (),
     seed: int = 0,
+    first_scales: bool = True,
     **changes: Any,
 ) -> SpeechTask:
     """A supernet of two depths and two widths with the weights of a fresh one."""
@@ -60,6 +61,7 @@ def make_task(
         attention=attention,
         augment=augment,
         adaptive_dropout=adaptive_dropout,
+        first_scales=first_scales,
     )
 
 

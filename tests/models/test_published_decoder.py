@@ -131,12 +131,12 @@ def test_a_missing_tensor_another_shape_another_tokenizer_and_too_many_layers_ar
         take(weights | {"decoder.layer_norm.weight": torch.ones(3)})
     with pytest.raises(ValueError, match=r"A tokenizer of 59999 labels requires decoder\.embed_tokens\.weight to have"):
         take(weights, ORDER[:-1])
-    with pytest.raises(ValueError, match=r"decoder of 1 layers must have no more than their tensors; found decoder\.la"):
+    with pytest.raises(ValueError, match=r"decoder of 1 layers must have no more than their tensors; found dec"):
         take(weights | {"decoder.layers.1.fc1.bias": torch.ones(32)})
 
 
 def test_a_decoder_that_is_not_built_here_is_refused():
-    with pytest.raises(ValueError, match="must have scale_embedding=False, .* found True in here"):
+    with pytest.raises(ValueError, match=r"must have scale_embedding=False, .* found True in here"):
         read_decoder_layout(config() | {"scale_embedding": True}, PROMPT, "here")
     with pytest.raises(ValueError, match="decoder_layers must be a whole number from 1 on; found 'x'"):
         read_decoder_layout(config() | {"decoder_layers": "x"}, PROMPT, "here")
@@ -144,7 +144,7 @@ def test_a_decoder_that_is_not_built_here_is_refused():
 
 def test_a_prompt_and_places_must_fit():
     layout = DecoderLayout(1, 8, 2, places=4, prompt=(1, 2))
-    with pytest.raises(ValueError, match="a prompt of labels below 2; found 2. Give the tokenizer"):
+    with pytest.raises(ValueError, match=r"a prompt of labels below 2; found 2\. Give the tokenizer"):
         layout.build(layout.whole, 8, 2)
     with pytest.raises(ValueError, match="a prompt of at least one label, each 0 or more; found none"):
         replace(layout, prompt=())

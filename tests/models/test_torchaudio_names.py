@@ -1,5 +1,6 @@
 """State dicts of torchaudio's encoders compute here what they compute there."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ def make(large: bool, buckets: int | None) -> tuple[Any, TransformerLayout]:
 
 
 @torch.no_grad()
-def encode(layout: TransformerLayout, weights: dict[str, Tensor], waveforms: Tensor) -> Tensor:
+def encode(layout: TransformerLayout, weights: Mapping[str, Tensor], waveforms: Tensor) -> Tensor:
     encoder = layout.build(SubnetConfig.uniform(2, 48)).eval()
     encoder.load_state_dict(weights)
     return encoder(waveforms[..., None], torch.tensor([waveforms.shape[1]] * len(waveforms)))[0]
@@ -80,8 +81,8 @@ def test_a_network_for_pre_training_gives_its_encoder_and_its_masked_frame():
     wrapped = {f"wav2vec2.{name}": weight for name, weight in state.items()}
     wrapped |= {"mask_generator.mask_embedding": torch.arange(32.0), "logit_generator.label_embeddings": torch.ones(3)}
     assert is_torchaudio(wrapped)
-    weights = take_published(layout, from_torchaudio(wrapped), "here")
-    plain = take_published(layout, from_torchaudio(state), "here")
+    weights = dict(take_published(layout, from_torchaudio(wrapped), "here"))
+    plain = dict(take_published(layout, from_torchaudio(state), "here"))
     assert torch.equal(weights.pop("front_end.masked"), torch.arange(32.0))
     assert not plain.pop("front_end.masked").any()
     assert weights.keys() == plain.keys()

@@ -94,7 +94,7 @@ def test_learned_scales_begin_with_the_best_of_fifty_fractions(bits, granularity
 def test_learned_scales_have_a_row_for_each_precision_and_learn():
     weight, _ = example()
     rows = Lsq().initial_log_scales(weight, BITS)
-    assert rows.shape == (len(BITS), 6, 1)
+    assert rows.shape == (len(BITS), *Lsq().log_scale_shape(weight.shape)) == (len(BITS), 6, 1)
     assert (rows.diff(dim=0) < 0).all()  # more bits, finer steps
     log_scale = rows[2].clone().requires_grad_()
     Lsq().fake_quantise(weight, log_scale, 4).square().sum().backward()
@@ -110,6 +110,7 @@ def test_absmax_clamps_no_weight_and_learns_nothing(granularity):
     torch.testing.assert_close(quantised.scale, (largest / 7).expand(quantised.scale.shape))
     assert int(quantised.integers.abs().max()) == 7
     assert AbsMax(granularity).initial_log_scales(weight, BITS) is None
+    assert AbsMax(granularity).log_scale_shape(weight.shape) is None
     leaf = weight.clone().requires_grad_()
     AbsMax(granularity).fake_quantise(leaf, None, 4).sum().backward()
     assert leaf.grad is not None

@@ -1,6 +1,7 @@
 """A supernet that starts from a pretrained network: its largest member computes what the network did."""
 
 import re
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from allinone.layers import LogMelSettings, WaveformSettings, WhisperLogMelSettings
-from allinone.models import TransformerLayout
+from allinone.models import TransformerLayout, weight_files
 from allinone.models.huggingface import pretrained_layout
 from allinone.models.importance import head_norms, unit_norms
 from allinone.quantization import Lsq
@@ -64,6 +65,27 @@ def test_units_and_heads_are_sorted_where_members_have_fewer_and_scales_are_set(
     for scores in (*unit_norms(task).values(), *head_norms(task).values()):
         assert (scores.diff() <= 0).all()
     assert not torch.equal(before, task.encoder.layers[0].log_scales["feed_forward/up/weight"])  # pyright: ignore
+
+
+@pytest.mark.parametrize("space", [ELASTIC, RIGID], ids=str)
+def test_no_more_than_a_layer_of_the_directory_is_in_memory_at_a_time(space, directories, monkeypatch):
+    folder = directories["wavlm base"]
+    task, read = make_task(pretrained_layout(folder), space), weight_files._read_tensor
+    held: set[tuple[str, int]] = set()
+    most: list[int] = []
+
+    def watched(path: Path, key: str) -> Tensor:
+        weight = read(path, key)
+        held.add((key, id(weight)))
+        weakref.finalize(weight.untyped_storage(), held.discard, (key, id(weight)))
+        most.append(len(held))
+        return weight
+
+    monkeypatch.setattr(weight_files, "_read_tensor", watched)
+    take_over_pretrained(task, folder)
+    of_a_layer = len(task.encoder.layers[1].module.state_dict())  # pyright: ignore
+    assert max(most) <= of_a_layer + 2
+    assert len(most) > 2 * of_a_layer
 
 
 def test_a_network_of_one_width_and_all_heads_takes_the_weights_as_they_are(directories):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from allinone.models.importance import head_norms, unit_norms
+from allinone.quantization import Lsq
 from allinone.subnet import SubnetConfig
 from allinone.tasks import describe
 from allinone.tasks.speech import SpeechTask
@@ -60,6 +61,26 @@ def test_the_same_supernet_is_taken_over_as_it_is(tmp_path):
     task = make_task(**KIND, heads=(4,), seed=1)
     take_over_checkpoint(task, write(source, tmp_path / "source.ckpt"))
     assert all(torch.equal(weight, source.state_dict()[name]) for name, weight in task.state_dict().items())
+
+
+def test_a_checkpoint_is_loaded_without_setting_scales_that_it_brings(tmp_path, monkeypatch):
+    source = perturb(make_task(**KIND))
+    monkeypatch.setattr(Lsq, "initial_log_scales", None)
+    found, _ = load_task(write(source, tmp_path / "source.ckpt"))
+    assert all(torch.equal(weight, source.state_dict()[name]) for name, weight in found.state_dict().items())
+
+
+def test_a_supernet_without_first_scales_gets_them_with_the_weights_that_it_takes_over(tmp_path):
+    path = write(perturb(make_task(**KIND)), tmp_path / "source.ckpt")
+    tasks = [make_task(**KIND, heads=(2, 4), seed=1, first_scales=first_scales) for first_scales in (True, False)]
+    scales = [weight for name, weight in tasks[1].named_parameters() if "log_scales" in name]
+    assert scales
+    assert not any(weight.any() for weight in scales)
+    for task in tasks:
+        take_over_checkpoint(task, path)
+    states = [task.state_dict() for task in tasks]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(weight, states[1][name]) for name, weight in states[0].items())
 
 
 def test_heads_of_another_size_are_refused_although_their_weights_have_the_same_shapes(tmp_path):
