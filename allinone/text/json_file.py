@@ -20,6 +20,11 @@ def read_json(path: Path) -> dict[str, Any]:
     return json_object(path, "Copy it again.")
 
 
+def read_optional(path: Path) -> dict[str, Any]:
+    """The same; empty if there is no such file."""
+    return read_json(path) if path.is_file() else {}
+
+
 def json_object(path: Path, advice: str) -> dict[str, Any]:
     """The JSON object in a file that is there.
 

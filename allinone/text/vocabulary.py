@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from allinone.text.json_file import read_json
+from allinone.text.json_file import read_json, read_optional
 
 BAR = "|"
 VOCABULARY = "vocab.json"
@@ -46,17 +46,12 @@ class VocabularyTokenizer:
             )
 
     @classmethod
-    def read(cls, folder: str | Path | None) -> "VocabularyTokenizer":
+    def read(cls, folder: str | Path) -> "VocabularyTokenizer":
         """That of a Hugging Face directory; its blank, wherever it stands, becomes the first label.
 
         Raises:
             ValueError: if the directory has no vocabulary, or one that does not serve.
         """
-        if folder is None:
-            raise ValueError(
-                f"tokenizer=pretrained requires a directory with a {VOCABULARY}; found none named. "
-                "Give tokenizer.folder=DIR, or init=DIR."
-            )
         symbols, blank = read_vocabulary(Path(folder))
         return cls(tuple(symbols[label] for label in blank_first(len(symbols), blank)))
 
@@ -135,7 +130,7 @@ def _labels(folder: Path) -> dict[str, Any]:
         )
     if (folder / "added_tokens.json").is_file():
         labels |= read_json(folder / "added_tokens.json")
-    added = _optional(folder / "tokenizer_config.json").get("added_tokens_decoder") or {}
+    added = read_optional(folder / "tokenizer_config.json").get("added_tokens_decoder") or {}
     return labels | {token["content"]: int(label) for label, token in added.items()}
 
 
@@ -143,11 +138,11 @@ def _blank(folder: Path, symbols: list[str]) -> int:
     """The padding symbol is the blank."""
     found: dict[int, str] = {}
     for file in ("tokenizer_config.json", "special_tokens_map.json"):
-        symbol = _optional(folder / file).get("pad_token")
+        symbol = read_optional(folder / file).get("pad_token")
         symbol = symbol.get("content") if isinstance(symbol, dict) else symbol
         if symbol in symbols:
             found[symbols.index(symbol)] = file
-    label = _optional(folder / "config.json").get("pad_token_id")
+    label = read_optional(folder / "config.json").get("pad_token_id")
     if isinstance(label, int) and label < len(symbols):
         found[label] = "config.json"
     found = found or {symbols.index(symbol): VOCABULARY for symbol in _PAD if symbol in symbols}
@@ -158,7 +153,3 @@ def _blank(folder: Path, symbols: list[str]) -> int:
             "Name it in config.json (pad_token_id) and tokenizer_config.json (pad_token)."
         )
     return next(iter(found))
-
-
-def _optional(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.is_file() else {}
