@@ -24,7 +24,7 @@ SPECIAL = (
     "<|nocaptions|>",
     "<|notimestamps|>",
 )
-PIECES = 300  # of text: the 256 bytes and 44 merges
+PIECES = 280  # of text: the 256 bytes and 24 merges
 TIMESTAMPS = 5  # labels of the network that the file does not name
 LABELS = PIECES + len(SPECIAL) + TIMESTAMPS
 

@@ -23,7 +23,7 @@ from allinone.models.published_weights import publish, take_published
 from allinone.quantization import Quantised
 from allinone.subnet import SubnetConfig
 from allinone.tasks import SpeechNetwork, build_network
-from allinone.text import SentencePieceTokenizer, Tokenizer, VocabularyTokenizer
+from allinone.text import BpeTokenizer, SentencePieceTokenizer, Tokenizer, VocabularyTokenizer
 from allinone.text.json_file import read_json
 from allinone.text.vocabulary import BAR, VOCABULARY
 
@@ -66,8 +66,8 @@ def write_huggingface(
         The folder.
 
     Raises:
-        ValueError: if there is no such member, `transformers` has no such network, the folder holds something else, or
-            results or weights are not finite; the folder is then as it was before.
+        ValueError: if there is no such member, `transformers` has no such network or labels, the folder holds something
+            else, or results or weights are not finite; the folder is then as it was before.
         RuntimeError: if what was written is not the supernet's member; the folder is then as it was before.
     """
     folder = Path(folder)
@@ -139,7 +139,12 @@ def _finite(name: str, weight: Tensor) -> Tensor:
 
 
 def _labels(tokenizer: Tokenizer) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """The symbols of all labels, and the settings of a tokenizer that writes them as text."""
+    """The symbols of all labels, and the settings of a tokenizer that writes them as text. Raises ValueError."""
+    if isinstance(tokenizer, BpeTokenizer):
+        raise ValueError(
+            "A CTC output that transformers opens must have labels that are characters or pieces of text; found "
+            "Whisper's pieces, which are bytes. Take another tokenizer, or leave format=huggingface out."
+        )
     if isinstance(tokenizer, VocabularyTokenizer):
         symbols = tokenizer.symbols
     else:

@@ -21,8 +21,9 @@ from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout, Tra
 from allinone.models.published_config import write_config
 from allinone.quantization import AbsMax, Lsq
 from allinone.subnet import SandwichSampler, SearchSpace, WarmUp
-from allinone.text import Tokenizer
+from allinone.text import BpeTokenizer, Tokenizer
 from allinone.training import AdamW, FitSettings, Objective
+from tests.whisper_tokenizer import write_tokenizer
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
@@ -108,6 +109,12 @@ def test_a_pretrained_network_is_that_of_a_named_folder_or_of_the_start(pretrain
     for override in (f"network.folder={pretrained}", f"init={pretrained}"):
         layout = instantiate(compose("subnets", "network=pretrained", override).network)
         assert layout == wav2vec2_base()
+
+
+def test_pretrained_labels_are_whispers_where_the_directory_is(tmp_path):
+    given = "tokenizer.folder=" + str(write_tokenizer(tmp_path)), 'tokenizer.alphabet=" \'abc"'
+    tokenizer = instantiate(compose("train", "tokenizer=pretrained", *given).tokenizer)
+    assert tokenizer == BpeTokenizer.read(tmp_path, alphabet=" 'abc")
 
 
 def test_the_labels_of_published_english_networks_are_32():

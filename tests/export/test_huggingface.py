@@ -21,11 +21,12 @@ from allinone.models.published_config import read_layout
 from allinone.quantization import AbsMax, Lsq, PerChannel, Quantizer
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.speech import SpeechTask
-from allinone.text import CharTokenizer, SentencePieceTokenizer, Tokenizer, VocabularyTokenizer
+from allinone.text import BpeTokenizer, CharTokenizer, SentencePieceTokenizer, Tokenizer, VocabularyTokenizer
 from allinone.training.pretrained import take_over_pretrained
 from tests.export import families
 from tests.laws.transformers import LAYOUTS, make_transformer
 from tests.published import CTC_KINDS, SYMBOLS
+from tests.whisper_tokenizer import write_tokenizer
 
 UNIFORM, FEW_BITS = "2-48-32bit-h4", "2-48-4bit-h4"
 NARROW, FEW_HEADS, MIXED = "1-24-32bit-h4+1-48-32bit-h4", "2-24-32bit-h2", "1-24-4bit-h4+1-48-32bit-h2"
@@ -195,6 +196,12 @@ def test_networks_that_transformers_does_not_have_are_refused(tmp_path):
     refused(whisper, "2-12-4bit-h2", tmp_path / "whisper", "found whisper. Leave format=huggingface out")
     wide = make_transformer(LAYOUTS["wide heads"])
     refused(wide, "2-12-4bit-h2", tmp_path / "wide", "requires an encoder as Hubert has it; found TransformerLayout")
+
+
+def test_labels_that_transformers_cannot_write_are_refused(directories, tmp_path):
+    """Its tokenizers of CTC outputs know no bytes."""
+    task = make_task(directories["hubert base"], BpeTokenizer.read(write_tokenizer(tmp_path)))
+    refused(task, UNIFORM, tmp_path / "bytes", "characters or pieces of text; found Whisper's pieces", "Take another")
 
 
 def test_a_member_that_is_none_and_weights_that_are_not_finite_are_refused(directories, tmp_path):
