@@ -19,9 +19,9 @@ class SearchSpace:
         layerwise: whether each layer chooses its width, bits and heads alone, or all layers of a sub-network agree.
         decoder: the space of the attention decoder: every encoder goes with every one of its members. None leaves the
             decoder, if the network has one, whole and at full precision.
-        heads: numbers of attention heads of the encoder's layers, elastic as LightHuBERT's (Wang et al. 2022). None
-            given means that every member has all of them, and carries no number; of a space that has some, every
-            member carries its number.
+        heads: numbers of attention heads, elastic as LightHuBERT's (Wang et al. 2022); in a decoder's layer its two
+            attentions, to labels and to frames, have as many. None given means that every member has all of them, and
+            carries no number; of a space that has some, every member carries its number.
     """
 
     depths: tuple[int, ...]
@@ -44,11 +44,6 @@ class SearchSpace:
         if self.decoder is not None and self.decoder.decoder is not None:
             raise ValueError(
                 "The search space of a decoder must have no decoder of its own; found one. Leave out the inner one."
-            )
-        if self.decoder is not None and self.decoder.heads:
-            raise ValueError(
-                "The search space of a decoder must have no numbers of heads: every member's decoder has all of them; "
-                f"found {_either(self.decoder.heads)}. Leave out space.decoder.heads."
             )
 
     @property

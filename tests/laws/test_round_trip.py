@@ -31,7 +31,7 @@ def test_every_name_parses_back(layerwise, heads):
 @pytest.mark.parametrize("heads", [(), (1, 2, 16)], ids=["all heads", "heads"])
 @pytest.mark.parametrize("layerwise", [False, True])
 def test_every_name_with_a_decoder_part_parses_back(layerwise, heads):
-    decoder = SearchSpace((1, 3), (64, 128), BIT_WIDTHS, layerwise)
+    decoder = SearchSpace((1, 3), (64, 128), BIT_WIDTHS, layerwise, heads=heads)
     space, generator = SearchSpace((1, 4), (128, 256), (4, 32), layerwise, decoder, heads), random.Random(0)
     members = [*space.uniform_members(), *(space.sample(generator) for _ in range(100))]
     for member in members:
