@@ -50,6 +50,7 @@ VALUES = [
     SearchSpace((2, 3), (32, 64), (4, 8), layerwise=True),
     SearchSpace((2, 3), (32, 64), (4, 8), decoder=SearchSpace((1, 2), (16,), (4, 32), layerwise=True)),
     SearchSpace((2, 3), (32, 64), (4, 8), heads=(2, 4)),
+    SearchSpace((3,), (32, 64), decoder=SearchSpace((1, 2), (16, 32), heads=(1, 2)), together=True),
     SubnetConfig.parse("1-64-8bit+2-32-4bit"),
     SubnetConfig.parse("1-64-8bit-h2+2-32-4bit-h4"),
     SubnetConfig.parse("1-64-8bit+2-32-4bit_1-16-32bit"),
@@ -92,6 +93,13 @@ def test_what_was_described_before_heads_were_elastic_has_all_of_them(value, fie
     described = json.loads(json.dumps(describe(value)))
     del described[field]
     assert restore(described) == value
+
+
+def test_what_was_described_before_encoder_and_decoder_chose_together_does_not():
+    space = SearchSpace((2, 3), (32, 64), (4, 8), decoder=SearchSpace((1, 2), (16, 32), (4, 8)))
+    described = json.loads(json.dumps(describe(space)))
+    del described["together"], described["decoder"]["together"]
+    assert restore(described) == space
 
 
 def test_a_described_sentencepiece_tokenizer_is_restored():
