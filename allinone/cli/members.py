@@ -21,7 +21,7 @@ def members_to_list(space: SearchSpace, sample: int, seed: int) -> list[SubnetCo
         raise ValueError(
             f"sample requires a layer-wise space, and a number of members; found sample={sample} and a space "
             f"{f'whose {space.count()} members are all listed' if space.all_uniform else 'that is layer-wise'}. "
-            "Leave sample out, or give space.layerwise=true."
+            f"Leave sample out{'' if space.together else ', or give space.layerwise=true'}."
         )
     if space.all_uniform:
         return list(space.uniform_members())

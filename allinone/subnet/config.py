@@ -17,7 +17,7 @@ class LayerConfig:
     Args:
         width: hidden units of the layer's feed-forward modules (of both, in a macaron layer).
         bits: bits per weight, 2 to 8, or 32 for full precision.
-        heads: attention heads; None means all heads of the network.
+        heads: attention heads, in a decoder's layer of both its attentions; None means all heads of the network.
     """
 
     width: int
@@ -102,7 +102,7 @@ class SubnetConfig:
         """The canonical name: ``12-2048-8bit``, or with a decoder part ``12-2048-8bit_6-1024-4bit``.
 
         In each part, runs of equal layers, bottom first, are joined by ``+``. Layers with a number of heads end in it:
-        ``4-512-8bit-h4+2-256-4bit-h2``.
+        ``4-512-8bit-h4+2-256-4bit-h2``, ``4-1536-8bit-h6_2-768-4bit-h4``.
         """
         return "_".join(_write(part) for part in (self.layers, self.decoder) if part)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from allinone.subnet.config import LayerConfig, SubnetConfig
+from allinone.subnet.together import Pairs
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,14 @@ class SearchSpace:
         widths: hidden units of the feed-forward modules.
         bits: bits per weight; 32 is full precision.
         layerwise: whether each layer chooses its width, bits and heads alone, or all layers of a sub-network agree.
-        decoder: the space of the attention decoder: every encoder goes with every one of its members. None leaves the
-            decoder, if the network has one, whole and at full precision.
-        heads: numbers of attention heads of the encoder's layers, elastic as LightHuBERT's (Wang et al. 2022). None
-            given means that every member has all of them, and carries no number; of a space that has some, every
-            member carries its number.
+        decoder: the space of the attention decoder: every encoder goes with every one of its members, unless they
+            choose together. None leaves the decoder, if the network has one, whole and at full precision.
+        heads: numbers of attention heads, elastic as LightHuBERT's (Wang et al. 2022); in a decoder's layer its two
+            attentions, to labels and to frames, have as many. None given means that every member has all of them, and
+            carries no number; of a space that has some, every member carries its number.
+        together: whether encoder and decoder choose together: the k-th smallest depth of the encoder goes with the
+            k-th smallest of the decoder, and so do widths, bits and numbers of heads; a single value goes with all
+            values of the other side. Both must have layers that agree.
     """
 
     depths: tuple[int, ...]
@@ -30,6 +34,7 @@ class SearchSpace:
     layerwise: bool = False
     decoder: "SearchSpace | None" = None
     heads: tuple[int, ...] = ()
+    together: bool = False
 
     def __post_init__(self) -> None:
         for dimension in ("depths", "widths", "bits", "heads"):
@@ -45,11 +50,8 @@ class SearchSpace:
             raise ValueError(
                 "The search space of a decoder must have no decoder of its own; found one. Leave out the inner one."
             )
-        if self.decoder is not None and self.decoder.heads:
-            raise ValueError(
-                "The search space of a decoder must have no numbers of heads: every member's decoder has all of them; "
-                f"found {_either(self.decoder.heads)}. Leave out space.decoder.heads."
-            )
+        if self.together:
+            self._pairs()  # which check themselves
 
     @property
     def all_uniform(self) -> bool:
@@ -75,6 +77,8 @@ class SearchSpace:
 
     def count(self) -> int:
         """How many different members there are."""
+        if self.together:
+            return self._pairs().count()
         choices = len(self._layer_choices())
         encoders = sum(choices**depth if self.layerwise else choices for depth in self.depths)
         return encoders * (1 if self.decoder is None else self.decoder.count())
@@ -83,8 +87,11 @@ class SearchSpace:
         """The members whose layers are all equal (those of the encoder, and those of the decoder).
 
         From the largest to the smallest: by depth, then width, heads and bits of the encoder, then likewise of the
-        decoder.
+        decoder; if they choose together, by the depths of both, then their widths, heads and bits.
         """
+        if self.together:
+            yield from self._pairs().members()
+            return
         for depth in reversed(self.depths):
             for layer in reversed(self._layer_choices()):
                 if self.decoder is None:
@@ -97,8 +104,10 @@ class SearchSpace:
     def sample(self, generator: random.Random) -> SubnetConfig:
         """A random member: a uniform depth, then uniform choices of width, heads and bits (per layer if layer-wise).
 
-        The decoder is drawn in the same way after the encoder.
+        The decoder is drawn in the same way after the encoder, or with it if they choose together.
         """
+        if self.together:
+            return self._pairs().sample(generator)
         depth = generator.choice(self.depths)
         choices = self._layer_choices()
         if self.layerwise:
@@ -108,6 +117,8 @@ class SearchSpace:
         return SubnetConfig(layers, () if self.decoder is None else self.decoder.sample(generator).layers)
 
     def __contains__(self, subnet: SubnetConfig) -> bool:
+        if self.together:
+            return subnet in set(self._pairs().members())
         return (
             subnet.depth in self.depths
             and set(subnet.layers) <= set(self._layer_choices())
@@ -141,6 +152,8 @@ class SearchSpace:
 
     def _values(self) -> str:
         """What a member may have, for messages."""
+        if self.together:
+            return str(self._pairs())
         values = f"a depth of {_either(self.depths)}, a width of {_either(self.widths)}"
         if self.heads:
             values += f", {_either(self.heads)} heads"
@@ -157,6 +170,23 @@ class SearchSpace:
         return [
             LayerConfig(width, bits, heads) for width in self.widths for heads in numbers_of_heads for bits in self.bits
         ]
+
+    def _pairs(self) -> Pairs:
+        """What encoder and decoder choose from if they choose together."""
+        if self.decoder is None:
+            raise ValueError(
+                "Encoder and decoder that choose together require the search space of a decoder; found none. Add "
+                "space.decoder, or leave space.together out."
+            )
+        layerwise = [name for name, part in (("space", self), ("space.decoder", self.decoder)) if part.layerwise]
+        if layerwise:
+            raise ValueError(
+                "Encoder and decoder that choose together require layers that agree; found "
+                f"{' and '.join(f'{name}.layerwise=true' for name in layerwise)}. Make that false, or leave "
+                "space.together out."
+            )
+        dimensions = ("depths", "widths", "heads", "bits")
+        return Pairs(**{name: (getattr(self, name), getattr(self.decoder, name)) for name in dimensions})
 
 
 def _either(values: tuple[int, ...]) -> str:

@@ -250,17 +250,7 @@ class SpeechTask(nn.Module):
 
 def refuse_misfit(layout: Layout, space: SearchSpace, attention: DecoderLayout | None) -> None:
     """Raises ValueError if a space has members that are larger than the network."""
-    if space.depths[-1] > layout.num_layers or space.widths[-1] > layout.ffn_dim:
-        raise ValueError(
-            f"The search space must fit into the network of {layout.num_layers} layers and width {layout.ffn_dim}; "
-            f"found depths up to {space.depths[-1]} and widths up to {space.widths[-1]}. Lower them, or take a "
-            "larger network."
-        )
-    if max(space.heads, default=0) > layout.num_heads:
-        raise ValueError(
-            f"The search space must fit into the network of {layout.num_heads} attention heads; found up to "
-            f"{space.heads[-1]}. Lower them, or take a larger network."
-        )
+    _refuse_larger("search space", space, layout, "network")
     if space.decoder is None:
         return
     if attention is None:
@@ -268,11 +258,20 @@ def refuse_misfit(layout: Layout, space: SearchSpace, attention: DecoderLayout |
             "A search space with decoders requires a network with an attention decoder; found none. Choose one, such "
             "as attention=decoder_small, or leave space.decoder out."
         )
-    if space.decoder.depths[-1] > attention.num_layers or space.decoder.widths[-1] > attention.ffn_dim:
+    _refuse_larger("decoder's search space", space.decoder, attention, "decoder")
+
+
+def _refuse_larger(subject: str, space: SearchSpace, layout: Layout | DecoderLayout, whole: str) -> None:
+    if space.depths[-1] > layout.num_layers or space.widths[-1] > layout.ffn_dim:
         raise ValueError(
-            f"The decoder's search space must fit into the decoder of {attention.num_layers} layers and width "
-            f"{attention.ffn_dim}; found depths up to {space.decoder.depths[-1]} and widths up to "
-            f"{space.decoder.widths[-1]}. Lower them, or take a larger decoder."
+            f"The {subject} must fit into the {whole} of {layout.num_layers} layers and width {layout.ffn_dim}; "
+            f"found depths up to {space.depths[-1]} and widths up to {space.widths[-1]}. Lower them, or take a "
+            f"larger {whole}."
+        )
+    if max(space.heads, default=0) > layout.num_heads:
+        raise ValueError(
+            f"The {subject} must fit into the {whole} of {layout.num_heads} attention heads; found up to "
+            f"{space.heads[-1]}. Lower them, or take a larger {whole}."
         )
 
 

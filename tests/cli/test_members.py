@@ -9,6 +9,7 @@ from allinone.subnet import Cost, SearchSpace
 
 WHOLE = SearchSpace((2, 3), (32, 64), (4, 8))
 LAYERWISE = SearchSpace((2, 3), (32, 64), (4, 8), layerwise=True)
+TOGETHER = SearchSpace((3,), (32, 64), (8,), decoder=SearchSpace((1, 2), (16,), (4,)), together=True)
 DECODER = SearchSpace((3,), (64,), (4, 8), decoder=SearchSpace((1, 2), (16,), (4, 8), layerwise=True))
 
 
@@ -16,6 +17,7 @@ def test_a_networkwise_space_is_listed_whole():
     assert members_to_list(WHOLE, 0, 0) == list(WHOLE.uniform_members())
     both = replace(WHOLE, decoder=WHOLE)
     assert members_to_list(both, 0, 0) == list(both.uniform_members())
+    assert members_to_list(TOGETHER, 0, 0) == list(TOGETHER.uniform_members())
 
 
 @pytest.mark.parametrize(("space", "sample"), [(LAYERWISE, 10), (DECODER, 5)], ids=["encoder", "decoder"])
@@ -35,6 +37,11 @@ def test_a_sample_larger_than_the_space_lists_every_member_once():
 def test_an_impossible_sample_is_refused(space, sample):
     with pytest.raises(ValueError, match=f"sample requires a layer-wise space.*found sample={sample}"):
         members_to_list(space, sample, 0)
+
+
+def test_a_sample_of_what_chooses_together_is_refused_without_the_advice_to_draw_layers_apart():
+    with pytest.raises(ValueError, match=r"whose 4 members are all listed\. Leave sample out\.$"):
+        members_to_list(TOGETHER, 1, 0)
 
 
 def test_counts_are_integers_and_the_ratio_is_to_the_largest_at_full_precision():

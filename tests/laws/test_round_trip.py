@@ -31,7 +31,7 @@ def test_every_name_parses_back(layerwise, heads):
 @pytest.mark.parametrize("heads", [(), (1, 2, 16)], ids=["all heads", "heads"])
 @pytest.mark.parametrize("layerwise", [False, True])
 def test_every_name_with_a_decoder_part_parses_back(layerwise, heads):
-    decoder = SearchSpace((1, 3), (64, 128), BIT_WIDTHS, layerwise)
+    decoder = SearchSpace((1, 3), (64, 128), BIT_WIDTHS, layerwise, heads=heads)
     space, generator = SearchSpace((1, 4), (128, 256), (4, 32), layerwise, decoder, heads), random.Random(0)
     members = [*space.uniform_members(), *(space.sample(generator) for _ in range(100))]
     for member in members:
@@ -50,6 +50,7 @@ VALUES = [
     SearchSpace((2, 3), (32, 64), (4, 8), layerwise=True),
     SearchSpace((2, 3), (32, 64), (4, 8), decoder=SearchSpace((1, 2), (16,), (4, 32), layerwise=True)),
     SearchSpace((2, 3), (32, 64), (4, 8), heads=(2, 4)),
+    SearchSpace((3,), (32, 64), decoder=SearchSpace((1, 2), (16, 32), heads=(1, 2)), together=True),
     SubnetConfig.parse("1-64-8bit+2-32-4bit"),
     SubnetConfig.parse("1-64-8bit-h2+2-32-4bit-h4"),
     SubnetConfig.parse("1-64-8bit+2-32-4bit_1-16-32bit"),
@@ -92,6 +93,13 @@ def test_what_was_described_before_heads_were_elastic_has_all_of_them(value, fie
     described = json.loads(json.dumps(describe(value)))
     del described[field]
     assert restore(described) == value
+
+
+def test_what_was_described_before_encoder_and_decoder_chose_together_does_not():
+    space = SearchSpace((2, 3), (32, 64), (4, 8), decoder=SearchSpace((1, 2), (16, 32), (4, 8)))
+    described = json.loads(json.dumps(describe(space)))
+    del described["together"], described["decoder"]["together"]
+    assert restore(described) == space
 
 
 def test_a_described_sentencepiece_tokenizer_is_restored():

@@ -18,6 +18,9 @@ def test_a_number_of_heads_ends_the_name_of_its_layers():
     layers = (LayerConfig(512, 8, 4),) * 4 + (LayerConfig(256, 4, 2),) * 2
     assert SubnetConfig(layers).name == "4-512-8bit-h4+2-256-4bit-h2"
     assert SubnetConfig.parse("4-512-8bit-h4+2-256-4bit-h2") == SubnetConfig(layers)
+    both = SubnetConfig((LayerConfig(1536, 8, 6),) * 4, (LayerConfig(768, 4, 4),) * 2)
+    assert both.name == "4-1536-8bit-h6_2-768-4bit-h4"
+    assert SubnetConfig.parse(both.name) == both
     assert SubnetConfig.parse("1-64-8bit+1-64-8bit-h2").layers == (LayerConfig(64, 8), LayerConfig(64, 8, 2))
 
 

@@ -73,6 +73,18 @@ def test_without_a_decoder_nothing_is_drawn_but_depth_and_layers(layerwise):
     assert generator.getstate() == by_hand.getstate()
 
 
+def test_a_decoders_numbers_of_heads_are_chosen_like_an_encoders():
+    space = SearchSpace((2,), (32,), (8,), decoder=HEADS)
+    names = [member.name for member in space.uniform_members()]
+    assert names == [f"2-32-8bit_{member.name}" for member in HEADS.uniform_members()]
+    assert {space.sample(generator).name for generator in [random.Random(0)] for _ in range(1000)} == set(names)
+    assert [space.parse(name).name for name in names] == names
+    assert replace(HEADS, decoder=HEADS).largest.name == "3-64-8bit-h4_3-64-8bit-h4"
+    message = r"a decoder with .*, 1 or 2 or 4 heads and .*; found '2-32-8bit_3-64-8bit-h3'\. .* 2-32-8bit_3-64-8bit-h"
+    with pytest.raises(ValueError, match=message):
+        space.parse("2-32-8bit_3-64-8bit-h3")
+
+
 def test_a_member_has_a_decoder_part_exactly_if_the_space_has_a_decoder():
     assert SubnetConfig.parse("3-64-8bit_2-16-4bit") in BOTH
     assert SubnetConfig.parse("3-64-8bit") not in BOTH
@@ -137,6 +149,3 @@ def test_impossible_spaces_are_refused():
         SearchSpace((1,), (8,), decoder=BOTH)
     with pytest.raises(ValueError, match="needs at least 1 attention head; found 0"):
         SearchSpace((1,), (8,), heads=(0, 2))
-    message = r"decoder must have no numbers of heads: .*; found 1 or 2 or 4\. Leave out space\.decoder\.heads"
-    with pytest.raises(ValueError, match=message):
-        SearchSpace((1,), (8,), decoder=HEADS)

@@ -73,6 +73,9 @@ def test_a_space_that_does_not_fit_the_network_is_refused():
         build(decoders)
     with pytest.raises(ValueError, match=r"of 2 layers and width 24; found depths up to 1 and widths up to 36\. L"):
         build(decoders, attention=DECODER)
+    attentive = SearchSpace((2,), (24,), decoder=SearchSpace((1,), (24,), heads=(1, DECODER.num_heads + 1)))
+    with pytest.raises(ValueError, match=r"decoder's .* the decoder of 2 attention heads; found up to 3\. .* decoder"):
+        build(attentive, attention=DECODER)
     with pytest.raises(ValueError, match=r"takes 80 feature bands; found features of 40. Make them equal"):
         build(features=LogMelSettings(bands=40))
 

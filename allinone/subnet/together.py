@@ -1,0 +1,91 @@
+"""Encoder and decoder that choose together: which values of the one go with which of the other."""
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from allinone.subnet.config import LayerConfig, SubnetConfig
+
+T = TypeVar("T")
+Choices = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The values that go together in each dimension, the encoder's first: the k-th of both.
+
+    A single value goes with all values of the other side, and so does none of ``heads``, which stands for all heads.
+
+    Args:
+        depths: of the encoder, and of the decoder; sorted, as everywhere here.
+        widths: likewise.
+        heads: likewise.
+        bits: likewise.
+
+    Raises:
+        ValueError: if two sides have several values each, and not equally many.
+    """
+
+    depths: tuple[Choices, Choices]
+    widths: tuple[Choices, Choices]
+    heads: tuple[Choices, Choices]
+    bits: tuple[Choices, Choices]
+
+    def __post_init__(self) -> None:
+        for dimension, (encoder, decoder) in vars(self).items():
+            if len(encoder) != len(decoder) and min(len(encoder), len(decoder)) > 1:
+                raise ValueError(
+                    f"Encoder and decoder that choose together require equally many {dimension}, or a single value on "
+                    f"one side; found {list(encoder)} of the encoder and {list(decoder)} of the decoder. Make the "
+                    "lists equally long, or leave space.together out."
+                )
+
+    def count(self) -> int:
+        """How many members there are."""
+        return len(_pairs(*self.depths)) * len(self._layers())
+
+    def members(self) -> Iterator[SubnetConfig]:
+        """From the largest to the smallest: by the depths of both, then their widths, heads and bits."""
+        layers = self._layers()
+        for depth, above in reversed(_pairs(*self.depths)):
+            for layer, over in reversed(layers):
+                yield SubnetConfig((layer,) * depth, (over,) * above)
+
+    def sample(self, generator: random.Random) -> SubnetConfig:
+        """A random member, every one as likely as any other."""
+        depth, above = generator.choice(_pairs(*self.depths))
+        layer, over = generator.choice(self._layers())
+        return SubnetConfig((layer,) * depth, (over,) * above)
+
+    def __str__(self) -> str:
+        """What a member may have, for messages: ``4_2`` is 4 of the encoder and 2 of the decoder."""
+        depths, widths, bits = (_either(_pairs(*values)) for values in (self.depths, self.widths, self.bits))
+        heads = f", {_either(_heads(*self.heads))} heads" if any(self.heads) else ""
+        return (
+            f"a depth of {depths}, a width of {widths}{heads} and {bits} bits, the same in every layer (those of the "
+            "encoder, and after an underscore those of the decoder that goes with it)"
+        )
+
+    def _layers(self) -> list[tuple[LayerConfig, LayerConfig]]:
+        """The smallest first: by width, then heads, then bits."""
+        return [
+            (LayerConfig(width, bits, heads), LayerConfig(width_above, bits_above, heads_above))
+            for width, width_above in _pairs(*self.widths)
+            for heads, heads_above in _heads(*self.heads)
+            for bits, bits_above in _pairs(*self.bits)
+        ]
+
+
+def _pairs(encoder: tuple[T, ...], decoder: tuple[T, ...]) -> list[tuple[T, T]]:
+    length = max(len(encoder), len(decoder))
+    stretched = (side * length if len(side) == 1 else side for side in (encoder, decoder))
+    return list(zip(*stretched, strict=True))
+
+
+def _heads(encoder: Choices, decoder: Choices) -> list[tuple[int | None, int | None]]:
+    return _pairs(encoder or (None,), decoder or (None,))
+
+
+def _either(pairs: Iterable[tuple[int | None, int | None]]) -> str:
+    return " or ".join(f"{one or 'all'}_{other or 'all'}" for one, other in pairs)
