@@ -27,6 +27,7 @@ from allinone.models.pretrained import (
     whisper_base,
     whisper_small,
     whisper_tiny,
+    whisper_tiny_decoder,
     xls_r_2b,
 )
 from allinone.models.transformer import TransformerLayer, TransformerLayout
@@ -63,5 +64,6 @@ __all__ = [
     "whisper_base",
     "whisper_small",
     "whisper_tiny",
+    "whisper_tiny_decoder",
     "xls_r_2b",
 ]

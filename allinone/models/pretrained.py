@@ -1,12 +1,14 @@
-"""Named layouts of published encoders with literal sizes; what is left to choose is the dropout, and what stays frozen.
+"""Named layouts of published networks with literal sizes; what is left to choose is the dropout, and what stays frozen.
 
 Their front ends are at full precision, the same for all members.
 """
 
+from allinone.models.decoder_layout import DecoderLayout
 from allinone.models.front_ends import SpectrogramLayout, WaveformLayout
 from allinone.models.transformer import TransformerLayout
 
 _WAVLM_BUCKETS = 320
+_WHISPER_PROMPT = (50_257, 50_362)  # <|startoftranscript|> and <|notimestamps|> of the networks of English alone
 
 
 def wav2vec2_base(dropout: float = 0.1, frozen: bool = True) -> TransformerLayout:
@@ -80,4 +82,19 @@ def whisper_small(dropout: float = 0.0) -> TransformerLayout:
     """The encoder of Whisper small (Radford et al. 2022)."""
     return TransformerLayout(
         12, 768, 3072, 12, SpectrogramLayout(), "whisper", norm_first=True, key_bias=False, dropout=dropout
+    )
+
+
+def whisper_tiny_decoder(dropout: float = 0.0) -> DecoderLayout:
+    """The decoder of Whisper tiny for English alone (Radford et al. 2022): 29.6 M parameters."""
+    return DecoderLayout(
+        4,
+        1536,
+        6,
+        dropout,
+        activation="gelu",
+        key_bias=False,
+        tied=True,
+        places=448,
+        prompt=_WHISPER_PROMPT,
     )

@@ -98,9 +98,10 @@ def pretrained(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(("group", "name"), FILES, ids=lambda value: value)
-def test_every_file_gives_its_part(group, name, pretrained):
+def test_every_file_gives_its_part(group, name, pretrained, tmp_path):
     verbs = ("evaluate", "transcribe", "bench_decode") if group == "decoder" else ("train",)
-    start = [f"init={pretrained}"] if name == "pretrained" else []
+    folder = write_tokenizer(tmp_path) if group == "attention" else pretrained
+    start = [f"init={folder}"] if name == "pretrained" else []
     for verb in verbs:
         check_part(compose(verb, f"{group}={name}", *start), group)
 
