@@ -1,15 +1,17 @@
 """What a training step is measured as: which members share it, and how."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from allinone.subnet import FULL_PRECISION, SearchSpace, SubnetConfig
+from allinone.subnet import FULL_PRECISION, LayerConfig, SearchSpace, SubnetConfig
 
 SANDWICH = "sandwich of 3, each on the whole batch"
 IN_BATCH = "in-batch sandwich of 4"
 PLAIN = "plain step"
 FULL, QUANTISED, OWN = "full", "quantised", "the member's"
+
+Choice = Callable[[tuple[int, ...]], int]  # of the values of a dimension, the smallest first
 
 
 class Kind(NamedTuple):
@@ -52,23 +54,44 @@ def step_cases(space: SearchSpace, quantised: bool) -> Iterator[StepCase]:
 
     The members are those of All-in-one's and Omni-sparsity's steps: the largest, the smallest, one halfway between
     them in depth and width (whether or not it belongs to the space), and the one of least depth at full width. Of a
-    space with heads, narrow members have the fewest of them, too, and all others the most.
+    space with heads, narrow members have the fewest of them, too, and all others the most. Of a space with decoders,
+    a member's decoder is to all decoders what its encoder is to all encoders.
 
     Args:
         space: the ends of depth, width and heads, and the precisions.
         quantised: whether the members have the finest and the coarsest precision of the space, in turn; otherwise all
             are at full precision.
     """
-    (few, many), (narrow, wide) = (space.depths[0], space.depths[-1]), (space.widths[0], space.widths[-1])
-    finest, coarsest = (space.bits[-1], space.bits[0]) if quantised else (FULL_PRECISION, FULL_PRECISION)
-    fewest, most = (space.heads[0], space.heads[-1]) if space.heads else (None, None)
-    largest = SubnetConfig.uniform(many, wide, finest, most)
-    smallest = SubnetConfig.uniform(few, narrow, coarsest, fewest)
-    middle = SubnetConfig.uniform((few + many) // 2, (narrow + wide) // 16 * 8, finest, most)
-    shallow = SubnetConfig.uniform(few, wide, coarsest, most)
-    for member in (largest, SubnetConfig.uniform(many, narrow, coarsest, fewest), shallow, smallest):
-        yield StepCase(f"{member.name} alone", (member,))
+
+    def layers(part: SearchSpace, depth: Choice, width: Choice, precision: Choice) -> tuple[LayerConfig, ...]:
+        bits = precision(part.bits) if quantised else FULL_PRECISION
+        heads = (_least if width is _least else _most)(part.heads) if part.heads else None
+        return (LayerConfig(width(part.widths), bits, heads),) * depth(part.depths)
+
+    def member(*choices: Choice) -> SubnetConfig:
+        return SubnetConfig(layers(space, *choices), () if space.decoder is None else layers(space.decoder, *choices))
+
+    largest, smallest = member(_most, _most, _most), member(_least, _least, _least)
+    middle, shallow = member(_halfway, _halfway_by_eights, _most), member(_least, _most, _least)
+    for alone in (largest, member(_most, _least, _least), shallow, smallest):
+        yield StepCase(f"{alone.name} alone", (alone,))
     four = (largest, smallest, middle, shallow)
     yield StepCase(SANDWICH, four[:3])
     yield StepCase("in-batch sandwich of 4, no distillation", four, in_batch=True, distillation=False)
     yield StepCase(IN_BATCH, four, in_batch=True)
+
+
+def _least(values: tuple[int, ...]) -> int:
+    return values[0]
+
+
+def _most(values: tuple[int, ...]) -> int:
+    return values[-1]
+
+
+def _halfway(values: tuple[int, ...]) -> int:
+    return (values[0] + values[-1]) // 2
+
+
+def _halfway_by_eights(values: tuple[int, ...]) -> int:
+    return (values[0] + values[-1]) // 16 * 8

@@ -183,7 +183,28 @@ def test_every_space_may_have_numbers_of_heads_and_has_none_unless_asked(name):
         instantiate(compose("train", f"space={name}", *heads).space) for heads in ((), ("space.heads=[2,4]",))
     )
     assert (whole.heads, elastic.heads) == ((), (2, 4))
-    assert elastic.largest.name == f"{whole.largest.name}-h4"
+    assert elastic.largest.encoder.name == f"{whole.largest.encoder.name}-h4"
+
+
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        ("whisper_tiny", [f"4-{w}-{b}bit_{d}-{w}-{b}bit" for d in (4, 2) for w in (1536, 768) for b in (8, 4)]),
+        ("whisper_tiny_dense", ["4-1536-32bit_4-1536-32bit"]),
+    ],
+)
+def test_whispers_encoder_and_decoder_choose_together(name, members):
+    space = instantiate(compose("train", f"space={name}").space)
+    assert [member.name for member in space.uniform_members()] == members
+    heads = instantiate(compose("train", f"space={name}", "space.heads=[4,6]", "space.decoder.heads=[2,6]").space)
+    assert heads.largest.name == "-h6_".join(members[0].split("_")) + "-h6"
+    assert heads.smallest.name == "-h4_".join(members[-1].split("_")) + "-h2"
+    assert heads.count() == 2 * len(members)
+
+
+def test_every_encoder_goes_with_every_decoder_if_they_do_not_choose_together():
+    space = instantiate(compose("train", "space=whisper_tiny", "space.together=false").space)
+    assert space.count() == 4 * 8
 
 
 def test_a_space_may_bring_the_space_of_a_decoder():

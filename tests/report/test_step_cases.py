@@ -31,3 +31,21 @@ def test_narrow_members_of_a_space_with_heads_have_the_fewest():
 def test_quantised_members_have_the_precisions_of_the_space():
     names = {member.name for case in step_cases(SPACE, quantised=True) for member in case.members}
     assert names == {"12-2048-8bit", "8-1024-4bit", "10-1536-8bit", "8-2048-4bit", "12-1024-4bit"}
+
+
+def test_a_members_decoder_is_to_all_decoders_what_its_encoder_is_to_all_encoders():
+    decoder = SearchSpace((2, 6), (512, 1024), (3, 6), heads=(4, 8))
+    for together in (False, True):
+        space = replace(SPACE, decoder=decoder, together=together)
+        cases = list(step_cases(space, quantised=True))
+        assert [case.members[0].name for case in cases[:4]] == [
+            "12-2048-8bit_6-1024-6bit-h8",
+            "12-1024-4bit_6-512-3bit-h4",
+            "8-2048-4bit_2-1024-3bit-h8",
+            "8-1024-4bit_2-512-3bit-h4",
+        ]
+        assert cases[4].members == (space.largest, space.smallest, cases[4].members[2])
+        assert cases[4].members[2].name == "10-1536-8bit_4-768-6bit-h8"
+        assert all(case.members[0] in space for case in cases)
+    full = next(step_cases(replace(SPACE, decoder=decoder), quantised=False))
+    assert full.members[0].name == "12-2048-32bit_6-1024-32bit-h8"
