@@ -219,6 +219,11 @@ class DecoderLayout:
         """All layers at full width and precision: what a member has whose decoder is not in the space."""
         return (LayerConfig(self.ffn_dim),) * self.num_layers
 
+    @property
+    def most_labels(self) -> int | None:
+        """Of a text that it can spell, prompt and end left out. Places are computed: None, there is no limit."""
+        return None
+
     def build(self, layers: Sequence[LayerConfig], dim: int, vocab_size: int) -> TransformerDecoder:
         """An ordinary decoder with these widths; precision is a matter of its weights."""
         if dim % self.num_heads:

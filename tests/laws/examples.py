@@ -43,6 +43,7 @@ def make_task(
     layerwise: bool = False,
     augment: SpecAugment | None = None,
     attention: DecoderLayout | None = None,
+    ctc: bool = True,
     adaptive_dropout: AdaptiveDropout | None = None,
     heads: tuple[int, ...] = (),
     seed: int = 0,
@@ -58,6 +59,7 @@ def make_task(
         quantizer=quantizer or Lsq(PerChannel()),
         features=LogMelSettings(),
         attention=attention,
+        ctc=ctc,
         augment=augment,
         adaptive_dropout=adaptive_dropout,
     )
