@@ -86,7 +86,7 @@ def test_hypotheses_are_those_of_the_processor():
 def test_searches_find_what_they_find_on_the_processor(decoder):
     settings, heard = decoder(beam_size=6, ctc_weight=0.3, nbest=3), random_heard(0, [40, 25, 0, 11], vocab=9)
     speller = copy.deepcopy(heard.speller).cuda()  # pyright: ignore
-    there = Heard(heard.log_probs.cuda(), heard.lengths.cuda(), heard.encoded.cuda(), speller)
+    there = Heard(heard.required_log_probs().cuda(), heard.lengths.cuda(), heard.encoded.cuda(), speller)
     for found, expected in zip(settings.search(there), settings.search(heard), strict=True):
         assert [text.labels for text in found] == [text.labels for text in expected]
         assert [text.total for text in found] == pytest.approx([text.total for text in expected], abs=1e-3)

@@ -28,7 +28,7 @@ def run(config: DictConfig) -> None:
     tokenizer = instantiate(config.tokenizer)
     training = training_step(config, tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer(data.texts("train")))
     task = training.task()
-    data.check(task.tokenizer, task.frames)
+    data.check(task.tokenizer, task.frames, ctc=task.ctc, most_labels=task.most_labels)
     cost = loading_cost(data.train_dataloader(), training.build(task), config.steps, config.skip)
     row = {
         "steps": cost.steps,
@@ -49,6 +49,7 @@ def training_step(config: DictConfig, tokenizer: Tokenizer) -> TrainingStep:
     return TrainingStep(
         layout=instantiate(config.network),
         attention=instantiate(config.attention),
+        ctc=config.ctc,
         tokenizer=tokenizer,
         quantizer=instantiate(config.quantizer),
         features=instantiate(config.features),

@@ -32,6 +32,7 @@ def run(config: DictConfig) -> None:
     bench = StepBench(
         layout=instantiate(config.network),
         attention=instantiate(config.attention),
+        ctc=config.ctc,
         space=instantiate(config.space),
         tokenizer=tokenizer if isinstance(tokenizer, Tokenizer) else CharTokenizer(),
         quantizer=instantiate(config.quantizer),

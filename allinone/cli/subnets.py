@@ -19,7 +19,9 @@ from allinone.cli.tables import (
 from allinone.models import DecoderLayout, Layout, full_precision_bytes
 from allinone.quantization import Quantizer
 from allinone.subnet import SearchSpace
-from allinone.tasks.speech import full_system_bytes, refuse_misfit, system_cost
+from allinone.tasks.cost import full_system_bytes, system_cost
+from allinone.tasks.network import require_output
+from allinone.tasks.speech import refuse_misfit
 from allinone.text import Tokenizer
 
 COLUMNS = (NAME, PARAMETERS, BYTES, RATIO, STORED, SYSTEM_RATIO, Column("MMAC\nper s", "macs", "{:,.0f}", 1e6))
@@ -31,12 +33,13 @@ def run(config: DictConfig) -> None:
     space: SearchSpace = instantiate(config.space)
     layout: Layout = instantiate(config.network)
     attention: DecoderLayout | None = instantiate(config.attention)
+    require_output(config.ctc, attention)
     refuse_misfit(layout, space, attention)
     quantizer: Quantizer = instantiate(config.quantizer)
-    vocab_size = _vocab_size(config.tokenizer)
-    full, whole = full_precision_bytes(layout, vocab_size), full_system_bytes(layout, attention, vocab_size)
+    vocab_size, ctc = _vocab_size(config.tokenizer), config.ctc
+    full, whole = full_precision_bytes(layout, vocab_size, ctc), full_system_bytes(layout, attention, vocab_size, ctc)
     rows = [
-        {"name": member.name, **size(full, whole, system_cost(layout, attention, member, quantizer, vocab_size))}
+        {"name": member.name, **size(full, whole, system_cost(layout, attention, member, quantizer, vocab_size, ctc))}
         for member in members_to_list(space, config.sample, config.seed)
     ]
     if config.format == "json":

@@ -24,6 +24,7 @@ from allinone.models import Layout
 from allinone.report.machine import code, machine
 from allinone.subnet import Sampler, SearchSpace
 from allinone.tasks.description import restore
+from allinone.tasks.network import outputs_in_words, require_output
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
@@ -61,19 +62,21 @@ def run(config: DictConfig) -> None:
     layout: Layout = instantiate(config.network)
     space: SearchSpace = instantiate(config.space)
     sampler: Sampler = instantiate(config.sampler)(space=space)
+    objective: Objective = instantiate(config.objective)
+    require_output(config.ctc, instantiate(config.attention))
+    objective.refuse_misfit(config.ctc)
     with torch.device("meta"):
         layout.build(space.largest)  # a layout without code is refused before any data is read
     data: SpeechDataModule = instantiate(config.data, seed=config.seed)
     data.prepare()
     task = _task(config, layout, space, data, first_scales=start is None and config.init is None)
-    report = data.check(task.tokenizer, task.frames)
+    report = data.check(task.tokenizer, task.frames, ctc=task.ctc, most_labels=task.most_labels)
     if is_first():
         (folder / "data.json").write_text(json.dumps(report.to_dict(), indent=1))
     if start is None:
         _initialise(task, config.init, data.calibration_loader() if config.importance == "activations" else None)
     else:
         _continue(data, *start)
-    objective: Objective = instantiate(config.objective)
     module = OnePassModule(
         task=task,
         sampler=sampler,
@@ -139,6 +142,7 @@ def _task(
         quantizer=instantiate(config.quantizer),
         features=features,
         attention=instantiate(config.attention),
+        ctc=config.ctc,
         augment=instantiate(config.augment),
         adaptive_dropout=instantiate(config.adaptive_dropout),
         layer_drop=config.layer_drop,
@@ -191,10 +195,11 @@ def _teacher(config: DictConfig, task: SpeechTask, data: SpeechDataModule, hidde
             "A teacher must have the labels and features of the network that it teaches; found others in "
             f"{config.teacher}. Start both from the same network (init), or choose another teacher."
         )
-    if (teacher.attention is None) != (task.attention is None):
+    theirs, ours = (outputs_in_words(each.ctc, each.attention is not None) for each in (teacher, task))
+    if theirs != ours:
         raise ValueError(
-            "Teacher and network must both have an attention decoder, or neither; found one only in "
-            f"{'the network' if teacher.attention is None else config.teacher}. Give attention=..., or another teacher."
+            f"Teacher and network must have the same outputs; found {theirs} in {config.teacher} and {ours} in the "
+            "network. Give ctc=... and attention=..., or another teacher."
         )
     if hidden and teacher.layout.dim != task.layout.dim:
         raise ValueError(

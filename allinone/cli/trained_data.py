@@ -20,7 +20,7 @@ def ready_data(settings: Mapping[str, Any], task: SpeechTask) -> SpeechDataModul
     config = OmegaConf.create({"data": dict(settings)})  # so that messages name settings in full
     data: SpeechDataModule = instantiate(config.data)
     data.prepare()
-    data.check(task.tokenizer, task.frames)
+    data.check(task.tokenizer, task.frames, ctc=task.ctc, most_labels=task.most_labels)
     return data
 
 

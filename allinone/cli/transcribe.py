@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
 from allinone.cli.tables import check_format, console, show_json
-from allinone.decoding import Hypothesis, NoSpeller
+from allinone.decoding import Hypothesis, NoCtc, NoSpeller
 from allinone.export.recogniser import Recogniser, load, text_of
 from allinone.scoring import ErrorCounts, character_errors, word_errors
 from allinone.scoring.marking import marked
@@ -96,7 +96,7 @@ def run(config: DictConfig, files: Sequence[str] = ()) -> None:
 def _transcript(recogniser: Recogniser, path: str, references: Mapping[str, str] | None) -> Transcript | None:
     try:
         windows = recogniser.hypotheses_of_file(path)
-    except NoSpeller:
+    except (NoCtc, NoSpeller):
         raise
     except (ValueError, OSError) as error:
         logger.error("%s", error)

@@ -18,7 +18,7 @@ from allinone.data.batch import SAMPLE_RATE, Batch
 from allinone.data.corpora import Corpus
 from allinone.data.cuts import plan_by_duration, samples_of, text_of
 from allinone.data.dataset import SpeechDataset
-from allinone.data.fit import CtcFit
+from allinone.data.fit import Fit
 from allinone.data.preparation import Progress, prepare_audio
 from allinone.data.report import DataReport
 from allinone.data.rows import SPLITS, in_split
@@ -106,7 +106,7 @@ class SpeechDataModule(lightning.LightningDataModule):
         self.stream: TrainingStream | None = None
         self.report: DataReport | None = None
         self.cuts: dict[str, list[Cut]] = {split: [] for split in SPLITS}
-        self.fit: CtcFit | None = None
+        self.fit: Fit | None = None
 
     def prepare(self, progress: Progress | None = None) -> DataReport:
         """Read the corpus, decode what is not decoded yet, and check audio and text.
@@ -133,25 +133,24 @@ class SpeechDataModule(lightning.LightningDataModule):
         report.refuse_if_bad(self.max_bad_share)
         return report
 
-    def check(self, tokenizer: Tokenizer, frames: Callable[[int], int]) -> DataReport:
-        """Skip what the tokenizer cannot write and what is too short for its text; log and return the full report.
+    def check(
+        self, tokenizer: Tokenizer, frames: Callable[[int], int], *, ctc: bool = True, most_labels: int | None = None
+    ) -> DataReport:
+        """Skip what the tokenizer cannot write and the network cannot learn; log and return the full report.
 
         Args:
             tokenizer: of the network to be trained.
             frames: encoder frames that a number of samples at 16 kHz gives.
+            ctc: whether it has a CTC output, which needs a frame for every label.
+            most_labels: of a text that its attention decoder can spell; None if there is no limit.
 
         Raises:
             ValueError: if too much is bad.
         """
         report = self._prepared()
         assert self.fit is None, "check() filters the utterances once"
-        self.fit = fit = CtcFit(tokenizer, frames, self.max_seconds)
-        for split, cuts in self.cuts.items():
-            problems = {cut.id: fit.problem(cut) for cut in cuts}
-            self.cuts[split] = [cut for cut in cuts if problems[cut.id] is None]
-            for name, problem in problems.items():
-                if problem is not None:
-                    report.add(problem[0], name, problem[1])
+        self.fit = fit = Fit(tokenizer, frames, self.max_seconds, ctc, most_labels)
+        self.cuts = {split: fit.select(cuts, report) for split, cuts in self.cuts.items()}
         report.unknown = fit.unknown
         if self.train_utterances is not None:
             self.cuts["train"] = choose(self.cuts["train"], self.train_utterances)
@@ -274,7 +273,7 @@ class SpeechDataModule(lightning.LightningDataModule):
         assert self.report is not None, "prepare() comes first"
         return self.report
 
-    def _checked(self) -> CtcFit:
+    def _checked(self) -> Fit:
         assert self.fit is not None, "prepare() and check() come first"
         return self.fit
 

@@ -1,7 +1,7 @@
 """Decoding: from what a network heard to texts."""
 
 from allinone.decoding.beam import Beam, NgramBeam
-from allinone.decoding.decoder import Decode, Decoder, Heard, Hypothesis, NoSpeller, Speller
+from allinone.decoding.decoder import Decode, Decoder, Heard, Hypothesis, NoCtc, NoSpeller, Speller
 from allinone.decoding.greedy import Greedy, ctc_greedy
 from allinone.decoding.joint import Joint
 from allinone.decoding.rescoring import Rescoring
@@ -15,6 +15,7 @@ __all__ = [
     "Hypothesis",
     "Joint",
     "NgramBeam",
+    "NoCtc",
     "NoSpeller",
     "Rescoring",
     "Speller",

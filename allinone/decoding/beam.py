@@ -27,7 +27,8 @@ class Beam:
         beam_threshold: a hypothesis this much worse than the best is dropped, as a difference of natural logarithms.
 
     Raises:
-        ValueError: if a setting is out of range; on ``build``, if flashlight-text is missing.
+        ValueError: if a setting is out of range; on ``build``, if flashlight-text is missing; on decoding, if the
+            network has no CTC output, or has diverged.
     """
 
     beam_size: int
@@ -41,7 +42,7 @@ class Beam:
         search = beam_search(tokenizer.vocab_size, beam_size=self.beam_size, beam_threshold=self.beam_threshold)
 
         def decode(heard: Heard) -> list[list[Hypothesis]]:
-            found = search(heard.log_probs.float().cpu().contiguous(), heard.lengths.cpu())
+            found = search(heard.required_log_probs().float().cpu().contiguous(), heard.lengths.cpu())
             return [[_hypothesis(tokenizer.decode(best.tokens.tolist()), best)] for best in _best(found)]
 
         return decode
@@ -64,7 +65,8 @@ class NgramBeam:
 
     Raises:
         ValueError: if a setting is out of range; on ``build``, if flashlight-text or the file is missing, or the file
-            is no n-gram, or one of words that the tokenizer cannot write.
+            is no n-gram, or one of words that the tokenizer cannot write; on decoding, if the network has no CTC
+            output, or has diverged.
     """
 
     ngram: str
@@ -95,7 +97,8 @@ class NgramBeam:
         )
 
         def decode(heard: Heard) -> list[list[Hypothesis]]:
-            found = search(*_emissions(heard.log_probs.float().cpu(), heard.lengths.cpu(), lexicon.separator))
+            log_probs = heard.required_log_probs().float().cpu()
+            found = search(*_emissions(log_probs, heard.lengths.cpu(), lexicon.separator))
             return [[_hypothesis(lexicon.text(best.words, tokenizer), best)] for best in _best(found)]
 
         return decode

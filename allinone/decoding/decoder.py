@@ -67,13 +67,14 @@ class Heard:
 
     Args:
         log_probs: of the CTC output, ``(batch, time, vocab)`` in float32, in mixed precision too; blank is label 0.
+            None if the network has none.
         lengths: valid frames, ``(batch,)``.
         encoded: the frames themselves, ``(batch, time, dim)``.
         speller: the attention decoder that can spell them, with the weights of the same member; None if the network has
             none.
     """
 
-    log_probs: Tensor
+    log_probs: Tensor | None
     lengths: Tensor
     encoded: Tensor
     speller: Speller | None = None
@@ -82,10 +83,19 @@ class Heard:
         """That of some utterances only."""
         return replace(
             self,
-            log_probs=self.log_probs[utterances],
+            log_probs=None if self.log_probs is None else self.log_probs[utterances],
             lengths=self.lengths[utterances],
             encoded=self.encoded[utterances],
         )
+
+    def required_log_probs(self) -> Tensor:
+        """The log probabilities of the CTC output. Raises NoCtc if there is none."""
+        if self.log_probs is None:
+            raise NoCtc(
+                "This way of decoding requires a network with a CTC output; found one without. Choose "
+                "decoder=attention_greedy or decoder=attention."
+            )
+        return self.log_probs
 
     def required_speller(self) -> Speller:
         """The attention decoder. Raises NoSpeller if there is none."""
@@ -99,6 +109,10 @@ class Heard:
 
 class NoSpeller(ValueError):
     """A decoder was chosen that the network cannot serve: no recording will do."""
+
+
+class NoCtc(ValueError):
+    """The same, for want of a CTC output."""
 
 
 def diverged() -> ValueError:

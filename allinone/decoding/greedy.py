@@ -1,22 +1,32 @@
-"""Greedy CTC decoding: the best label of every frame, repetitions merged, blanks removed."""
+"""Greedy decoding: the best label of every frame, repetitions merged, blanks removed; or the best next label."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from allinone.decoding.decoder import Decode, Heard, Hypothesis, ctc_path_scores
+from allinone.decoding.joint import Joint
 from allinone.text import Tokenizer
+
+_SPELT = Joint(beam_size=1, ctc_weight=0.0)
 
 
 @dataclass(frozen=True)
 class Greedy:
-    """The text of the single best path; what training watches."""
+    """The text of the single best path; what training watches.
+
+    Where the network has no CTC output, the best next label by its attention decoder, again and again until it ends.
+    """
 
     def build(self, tokenizer: Tokenizer) -> Decode:
         """The decoder for these labels."""
+        spell = _SPELT.build(tokenizer)
 
-        def decode(heard: Heard) -> list[list[Hypothesis]]:
+        def decode(heard: Heard) -> Sequence[Sequence[Hypothesis]]:
+            if heard.log_probs is None:
+                return spell(heard)
             labels = ctc_greedy(heard.log_probs, heard.lengths)
             scores = ctc_path_scores(heard.log_probs, heard.lengths).tolist()
             return [

@@ -29,8 +29,8 @@ class Joint:
         nbest: hypotheses that are given, at most.
 
     Raises:
-        ValueError: if a setting is out of range; on decoding, if the network lacks an attention decoder that counts, or
-            has diverged.
+        ValueError: if a setting is out of range; on decoding, if the network lacks an attention decoder or a CTC output
+            that counts, or has diverged.
     """
 
     beam_size: int
@@ -61,9 +61,10 @@ class Joint:
 
     def search(self, heard: Heard) -> list[list[Found]]:
         """For each utterance its best texts as labels; none for one without frames."""
-        frames = torch.arange(heard.log_probs.shape[1], device=heard.lengths.device) < heard.lengths[:, None]
-        if heard.log_probs.isnan().any(-1)[frames].any():
-            raise diverged()
+        if heard.log_probs is not None:
+            frames = torch.arange(heard.log_probs.shape[1], device=heard.lengths.device) < heard.lengths[:, None]
+            if heard.log_probs.isnan().any(-1)[frames].any():
+                raise diverged()
         found: list[list[Found]] = [[] for _ in range(len(heard.lengths))]
         spoken = heard.lengths.nonzero()[:, 0]
         if len(spoken):

@@ -28,8 +28,8 @@ class Rescoring:
         nbest: hypotheses that are given, at most ``beam_size``.
 
     Raises:
-        ValueError: if a setting is out of range; on decoding, if the network lacks an attention decoder, or has
-            diverged.
+        ValueError: if a setting is out of range; on decoding, if the network lacks an attention decoder or a CTC
+            output, or has diverged.
     """
 
     beam_size: int

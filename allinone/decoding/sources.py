@@ -77,7 +77,7 @@ class CtcSource:
     @classmethod
     def start(cls, heard: Heard) -> "CtcSource":
         """To one empty hypothesis of each utterance."""
-        scorer = PrefixScorer(heard.log_probs, heard.lengths)
+        scorer = PrefixScorer(heard.required_log_probs(), heard.lengths)
         return cls(scorer, prefixes := scorer.start(), scorer.scores(prefixes))
 
     def after(self, parents: Tensor, labels: Tensor) -> "CtcSource":

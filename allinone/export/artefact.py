@@ -72,12 +72,12 @@ def read_artefact(folder: Path) -> Artefact:
             f"{payload(tensors)}. {AGAIN}"
         )
     weights = decode(tensors, manifest.tensors)
-    layout, attention, features, tokenizer = _parts(manifest, folder)
+    layout, attention, ctc, features, tokenizer = _parts(manifest, folder)
     if tokens_file.read_bytes() != tokens_text(tokenizer.tokens).encode():
         raise ValueError(
             f"{tokens_file} must list the {tokenizer.vocab_size} tokens of the network; found others. {AGAIN}"
         )
-    network = build_network(layout, features, tokenizer, SubnetConfig.parse(manifest.member), attention)
+    network = build_network(layout, features, tokenizer, SubnetConfig.parse(manifest.member), attention, ctc)
     _check_shapes(network, weights, manifest.member)
     load_weights(network, weights)
     return Artefact(
@@ -115,10 +115,11 @@ def tokens_text(tokens: tuple[str, ...]) -> str:
     return "".join(f"{token} {label}\n" for label, token in enumerate(tokens))
 
 
-def _parts(manifest: Manifest, folder: Path) -> tuple[Any, DecoderLayout | None, FeatureSettings, Tokenizer]:
-    """Layout, attention decoder, features and tokenizer."""
+def _parts(manifest: Manifest, folder: Path) -> tuple[Any, DecoderLayout | None, bool, FeatureSettings, Tokenizer]:
+    """Layout, attention decoder, whether there is a CTC output, features and tokenizer."""
+    network = {"ctc": True} | manifest.network  # earlier ones do not name it: all had one
     try:
-        layout, attention, features, tokenizer = (restore(manifest.network.get(part)) for part in _PARTS)
+        layout, attention, ctc, features, tokenizer = (restore(network.get(part)) for part in _PARTS)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{folder / FILE_NAME} must describe {', '.join(_PARTS)} of the network; found a description that does not "
@@ -127,6 +128,7 @@ def _parts(manifest: Manifest, folder: Path) -> tuple[Any, DecoderLayout | None,
     fits = (
         hasattr(layout, "build"),
         isinstance(attention, DecoderLayout | None),
+        ctc is True or (ctc is False and attention is not None),
         isinstance(features, FeatureSettings),
         isinstance(tokenizer, Tokenizer),
     )
@@ -136,10 +138,10 @@ def _parts(manifest: Manifest, folder: Path) -> tuple[Any, DecoderLayout | None,
             f"{folder / FILE_NAME} must describe {', '.join(_PARTS)} of the network; found another kind of value as "
             f"{wrong}. {AGAIN}"
         )
-    return layout, attention, features, tokenizer
+    return layout, attention, ctc, features, tokenizer
 
 
-_PARTS = ("layout", "attention", "features", "tokenizer")
+_PARTS = ("layout", "attention", "ctc", "features", "tokenizer")
 
 
 def _check_shapes(network: nn.Module, weights: Mapping[str, Weight], member: str) -> None:

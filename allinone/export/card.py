@@ -1,11 +1,11 @@
 """The model card of an exported member: what it is, how well it recognises, how to use it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from allinone.export.manifest import Manifest
 from allinone.subnet import LayerConfig, SubnetConfig
 from allinone.subnet.config import runs
+from allinone.tasks.network import outputs_in_words
 
 _CARD = """\
 ---
@@ -63,7 +63,7 @@ def model_card(manifest: Manifest, num_tokens: int) -> str:
         ratio=manifest.ratio,
         macs=manifest.macs / 1e6,
         tokens=num_tokens,
-        outputs=_outputs(manifest.network.get("attention")),
+        outputs=outputs_in_words(manifest.network.get("ctc", True), manifest.network.get("attention") is not None),
         results=result_rows(manifest.results),
         data=data_sentence(manifest.training_data.get("about"), manifest.training_data.get("hash")),
         version=manifest.versions.get("allinone", "of unknown version"),
@@ -86,10 +86,6 @@ def _layer(layer: LayerConfig) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' if number != 1 else ''}"
-
-
-def _outputs(attention: dict[str, Any] | None) -> str:
-    return "CTC" if attention is None else "CTC and an attention decoder"
 
 
 def result_rows(results: Mapping[str, Mapping[str, float]] | None) -> str:

@@ -66,14 +66,19 @@ def write_huggingface(
         The folder.
 
     Raises:
-        ValueError: if there is no such member, `transformers` has no such network or labels, the folder holds something
-            else, or results or weights are not finite; the folder is then as it was before.
+        ValueError: if there is no such member, `transformers` has no such network or labels, there is no CTC output, the
+            folder holds something else, or results or weights are not finite; the folder is then as it was before.
         RuntimeError: if what was written is not the supernet's member; the folder is then as it was before.
     """
     folder = Path(folder)
     check_results(results or {})
     whole = task.layout
     write_config(whole, task.tokenizer.vocab_size)  # refused before anything is written
+    if not task.ctc:
+        raise ValueError(
+            "A directory for transformers requires a network with a CTC output; found one without. Leave "
+            "format=huggingface out."
+        )
     assert isinstance(whole, TransformerLayout)
     with complete_folder(folder, replaceable=_is_exported if overwrite else nothing) as partial:
         task = evaluation_copy(task, subnet)

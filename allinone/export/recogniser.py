@@ -56,7 +56,7 @@ class Recogniser:
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """The written form of every label; the first is the CTC blank."""
+        """The written form of every label; the first is the CTC blank, or ends a text."""
         return self._artefact.tokenizer.tokens
 
     @property

@@ -50,7 +50,8 @@ def verify_outputs(network: nn.Module, task: "SpeechTask", subnet: SubnetConfig)
     """
     waveforms, lengths = _batch(task.features.settings.sample_rate)
     with torch.no_grad():
-        required, found = _said(task(waveforms, lengths, subnet)), _said(network(waveforms, lengths))
+        both = task(waveforms, lengths, subnet), network(waveforms, lengths)
+        required, found = (_said(heard, task.tokenizer.vocab_size) for heard in both)
     if not all(output.isfinite().all() for output in required):
         raise ValueError(
             f"The outputs of {subnet.name} must be finite; found NaN or infinity. "
@@ -76,10 +77,8 @@ def verify_ctc(network: nn.Module, task: "SpeechTask", subnet: SubnetConfig, tol
     waveforms, lengths = _batch(task.features.settings.sample_rate)
     with torch.no_grad():
         required, found = task(waveforms, lengths, subnet), network(waveforms, lengths)
-    if not _distance(required.log_probs, found.log_probs) <= tolerance or not torch.equal(
-        required.lengths, found.lengths
-    ):
-        distance = _distance(required.log_probs, found.log_probs)
+    distance = _distance(required.required_log_probs(), found.required_log_probs())
+    if not distance <= tolerance or not torch.equal(required.lengths, found.lengths):
         raise _refusal("the outputs", f"within {tolerance} of the supernet's", f"a difference of {distance}")
 
 
@@ -88,11 +87,13 @@ def _distance(wanted: torch.Tensor, got: torch.Tensor) -> float:
     return (wanted - got).abs().max().item() if wanted.shape == got.shape else float("inf")
 
 
-def _said(heard: Heard) -> list[torch.Tensor]:
-    """All outputs: frames' lengths, CTC, and what the attention decoder says to a text without sense."""
-    said = [heard.lengths, heard.log_probs]
+def _said(heard: Heard, vocab_size: int) -> list[torch.Tensor]:
+    """All outputs: frames and their lengths, CTC, and what the attention decoder says to a text without sense."""
+    said = [heard.lengths, heard.encoded]
+    if heard.log_probs is not None:
+        said.append(heard.log_probs)
     if heard.speller is not None:
-        labels = torch.arange(_LABELS).expand(len(heard.lengths), -1) % heard.log_probs.shape[-1]
+        labels = torch.arange(_LABELS).expand(len(heard.lengths), -1) % vocab_size
         said.append(heard.speller(heard.encoded, heard.lengths, labels))
     return said
 

@@ -74,6 +74,7 @@ def write_artefact(
             network={
                 "layout": describe(task.layout),
                 "attention": describe(task.attention),
+                "ctc": task.ctc,
                 "features": describe(task.features.settings),
                 "tokenizer": describe(task.tokenizer),
             },

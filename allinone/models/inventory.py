@@ -95,10 +95,13 @@ def head_tensors(layout: Layout, vocab_size: int) -> Iterator[TensorSpec]:
     yield TensorSpec("head.bias", (vocab_size,), counted=counted)
 
 
-def full_precision_bytes(layout: Layout, vocab_size: int) -> float:
-    """Bytes, by the papers' rule, of the largest network of a layout at full precision: the 1 of every ratio."""
+def full_precision_bytes(layout: Layout, vocab_size: int, ctc: bool = True) -> float:
+    """Bytes, by the papers' rule, of the largest network of a layout at full precision: the 1 of every ratio.
+
+    ``ctc`` says whether there is a CTC output.
+    """
     largest = SubnetConfig.uniform(layout.num_layers, layout.ffn_dim, FULL_PRECISION)
-    tensors = (*layout.tensors(largest), *head_tensors(layout, vocab_size))
+    tensors = (*layout.tensors(largest), *(head_tensors(layout, vocab_size) if ctc else ()))
     return sum(4 * prod(spec.shape) for spec in tensors if spec.counted)
 
 

@@ -93,7 +93,8 @@ def _sizes(step: TrainingStep) -> tuple[int, list[int]]:
         encoder = step.layout.build(step.sampler.space.largest)
     everything = [(weight.numel(), weight.requires_grad) for weight in encoder.parameters()]
     vocab_size, dim = step.tokenizer.vocab_size, step.layout.dim
-    everything += [(vocab_size * dim, True), (vocab_size, True)]
+    if step.ctc:
+        everything += [(vocab_size * dim, True), (vocab_size, True)]
     matrices = [(name, weight.shape) for name, weight in encoder.named_parameters() if weight.dim() > 1]
     if step.attention is not None:
         specs = list(step.attention.tensors(step.attention.whole, dim, vocab_size))
@@ -162,7 +163,9 @@ def _member(
 def _outputs(step: TrainingStep, utterances: int, seconds: float, time: int, arithmetic: Arithmetic) -> float:
     """Bytes of what is made of the frames: log probabilities of a member and of its teacher, losses, a decoder."""
     vocab_size, dim, labels = step.tokenizer.vocab_size, step.layout.dim, int(seconds * _LETTERS)
-    frame = 6 * vocab_size * _FULL + 2 * (2 * labels + 1) * _FULL + arithmetic.normed(dim) + dim * _FULL
+    frame = arithmetic.normed(dim) + dim * _FULL
+    if step.ctc:
+        frame += 6 * vocab_size * _FULL + 2 * (2 * labels + 1) * _FULL
     if step.attention is None:
         return utterances * time * frame
     decoder = step.attention

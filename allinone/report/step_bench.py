@@ -17,7 +17,7 @@ from allinone.report.noise import noise_batch
 from allinone.report.published_step import CASE, has_published_step, published_step
 from allinone.report.step_cases import FULL, OWN, PLAIN, QUANTISED, Kind, StepCase, step_cases
 from allinone.subnet import FULL_PRECISION, SearchSpace
-from allinone.tasks.network import build_network
+from allinone.tasks.network import build_network, require_output
 from allinone.tasks.output import Output
 from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
@@ -60,6 +60,7 @@ class StepBench:
     Args:
         layout: the network.
         attention: its attention decoder; None if it has none.
+        ctc: whether it has a CTC output.
         space: its members' sizes and precisions.
         tokenizer: its labels.
         quantizer: how weights are rounded.
@@ -86,8 +87,11 @@ class StepBench:
     compile: bool = False
     device: str = "cpu"
     seed: int = 0
+    ctc: bool = True
 
     def __post_init__(self) -> None:
+        require_output(self.ctc, self.attention)
+        self.objective.refuse_misfit(self.ctc)
         if self.precision not in ("32-true", "bf16-mixed"):
             raise ValueError(
                 f"precision must be 32-true or bf16-mixed; found {self.precision!r}. Choose one of the two."
@@ -103,7 +107,7 @@ class StepBench:
         steps = {
             kind: self._run(network if case is None else tasks[kind.front_end], case) for kind, case in self._plan()
         }
-        if has_published_step(self.layout):
+        if self._has_published():
             published, steps[Kind(CASE)] = self._published()
             modules.append(published)
 
@@ -117,7 +121,7 @@ class StepBench:
 
     def kinds(self) -> list[Kind]:
         """What is measured, in order."""
-        published = [Kind(CASE)] if has_published_step(self.layout) else []
+        published = [Kind(CASE)] if self._has_published() else []
         return [*(kind for kind, _ in self._plan()), *published]
 
     def step(self, kind: Kind) -> tuple[Step, torch.nn.Module]:
@@ -143,7 +147,8 @@ class StepBench:
     def _network(self) -> torch.nn.Module:
         """The largest member of ordinary layers, with nothing elastic."""
         torch.manual_seed(self.seed)
-        network = build_network(self.layout, self.features, self.tokenizer, self.space.largest, self.attention)
+        parts = self.layout, self.features, self.tokenizer, self.space.largest, self.attention, self.ctc
+        network = build_network(*parts)
         if self.compile:
             for layer in network.encoder.layers:
                 layer.compile()
@@ -159,10 +164,14 @@ class StepBench:
             quantizer=self.quantizer,
             features=self.features,
             attention=self.attention,
+            ctc=self.ctc,
         )
         if self.compile:
             task.encoder.compile_layers()
         return task.to(self.device).train()
+
+    def _has_published(self) -> bool:
+        return self.ctc and has_published_step(self.layout)
 
     def _published(self) -> tuple[torch.nn.Module, Step]:
         batch = self._batch()

@@ -10,6 +10,7 @@ from allinone.layers import FeatureSettings, SpecAugment, TimeMasks
 from allinone.models import AdaptiveDropout, DecoderLayout, Layout
 from allinone.quantization import Quantizer
 from allinone.subnet import Sampler
+from allinone.tasks.network import require_output
 from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
 from allinone.training import AdamW, Objective
@@ -23,6 +24,7 @@ class TrainingStep:
     Args:
         layout: the network.
         attention: its attention decoder; None if it has none.
+        ctc: whether it has a CTC output.
         tokenizer: its labels.
         quantizer: how weights are rounded.
         features: how features are computed.
@@ -51,6 +53,11 @@ class TrainingStep:
     precision: str = "32-true"
     recompute: bool = False
     device: str = "cpu"
+    ctc: bool = True
+
+    def __post_init__(self) -> None:
+        require_output(self.ctc, self.attention)
+        self.objective.refuse_misfit(self.ctc)
 
     def task(self) -> SpeechTask:
         """The supernet, with fresh weights."""
@@ -61,6 +68,7 @@ class TrainingStep:
             quantizer=self.quantizer,
             features=self.features,
             attention=self.attention,
+            ctc=self.ctc,
             augment=self.augment,
             adaptive_dropout=self.adaptive_dropout,
             layer_drop=self.layer_drop,

@@ -66,6 +66,7 @@ class TrainingRun:
             "seed": self.config["seed"],
             "start": self.config["init"],
             "attention decoder": self.config.get("attention"),
+            "CTC output": self.config.get("ctc", True),
         }
 
 

@@ -16,12 +16,12 @@ class SpeechNetwork(nn.Module):
     Args:
         features: waveforms to features.
         encoder: features to frames.
-        head: frames to labels (CTC).
+        head: frames to labels (CTC); None if there is no such output.
         decoder: spells the frames; None if there is no attention decoder.
     """
 
     def __init__(
-        self, features: Features, encoder: Encoder, head: nn.Linear, decoder: TransformerDecoder | None = None
+        self, features: Features, encoder: Encoder, head: nn.Linear | None, decoder: TransformerDecoder | None = None
     ) -> None:
         super().__init__()
         self.features, self.encoder, self.head, self.decoder = features, encoder, head, decoder
@@ -34,7 +34,8 @@ class SpeechNetwork(nn.Module):
             lengths: valid samples, ``(batch,)``.
         """
         encoded, lengths = self.encoder(*self.features(waveforms, lengths))
-        return Heard(self.head(encoded).log_softmax(-1, torch.float32), lengths, encoded, self.decoder)
+        log_probs = self.head and self.head(encoded).log_softmax(-1, torch.float32)
+        return Heard(log_probs, lengths, encoded, self.decoder)
 
 
 def build_network(
@@ -43,8 +44,25 @@ def build_network(
     tokenizer: Tokenizer,
     subnet: SubnetConfig,
     attention: DecoderLayout | None = None,
+    ctc: bool = True,
 ) -> SpeechNetwork:
     """A plain network of a member's size, its weights yet to be loaded."""
+    require_output(ctc, attention)
     labels = tokenizer.vocab_size
     decoder = attention and attention.build(subnet.decoder or attention.whole, layout.dim, labels)
-    return SpeechNetwork(features.build(), layout.build(subnet), nn.Linear(layout.dim, labels), decoder)
+    head = nn.Linear(layout.dim, labels) if ctc else None
+    return SpeechNetwork(features.build(), layout.build(subnet), head, decoder)
+
+
+def require_output(ctc: bool, attention: DecoderLayout | None) -> None:
+    """Raises ValueError if a network would say nothing."""
+    if not ctc and attention is None:
+        raise ValueError(
+            "A network requires a CTC output or an attention decoder; found neither. Give ctc=true or attention=..., "
+            "such as attention=decoder_small."
+        )
+
+
+def outputs_in_words(ctc: bool, attention: bool) -> str:
+    """What a network has that says labels, for messages and cards."""
+    return " and ".join(["CTC"] * ctc + ["an attention decoder"] * attention)

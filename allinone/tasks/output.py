@@ -13,6 +13,7 @@ class Output:
 
     Args:
         log_probs: of the CTC output, ``(batch, time, vocab)`` in float32, in mixed precision too; blank is label 0.
+            None if there is no such output.
         lengths: valid frames, ``(batch,)``.
         encoded: the frames, ``(batch, time, dim)``.
         shallower: the same as ``log_probs``, said after fewer layers: of each depth that was asked for.
@@ -21,7 +22,7 @@ class Output:
         spelt_lengths: valid labels, the end included, ``(batch,)``.
     """
 
-    log_probs: Tensor
+    log_probs: Tensor | None
     lengths: Tensor
     encoded: Tensor
     shallower: tuple[Tensor, ...]
@@ -30,12 +31,12 @@ class Output:
 
     def select(self, rows: Sequence[int]) -> "Output":
         """That of some utterances, padded to the longest of them."""
-        log_probs, lengths = select_rows(self.log_probs, self.lengths, rows)
+        encoded, lengths = select_rows(self.encoded, self.lengths, rows)
         labels = self.spelt_lengths
         return Output(
-            log_probs,
+            None if self.log_probs is None else select_rows(self.log_probs, self.lengths, rows)[0],
             lengths,
-            select_rows(self.encoded, self.lengths, rows)[0],
+            encoded,
             tuple(select_rows(shallower, self.lengths, rows)[0] for shallower in self.shallower),
             None if self.spelt is None else select_rows(self.spelt, labels, rows)[0],
             labels[torch.as_tensor(list(rows), device=labels.device)],
@@ -43,8 +44,9 @@ class Output:
 
     def detach(self) -> "Output":
         """The same as a teacher gives it."""
+        log_probs = None if self.log_probs is None else self.log_probs.detach()
         spelt = None if self.spelt is None else self.spelt.detach()
-        return Output(self.log_probs.detach(), self.lengths, self.encoded.detach(), (), spelt, self.spelt_lengths)
+        return Output(log_probs, self.lengths, self.encoded.detach(), (), spelt, self.spelt_lengths)
 
 
 def select_rows(x: Tensor, lengths: Tensor, rows: Sequence[int]) -> tuple[Tensor, Tensor]:

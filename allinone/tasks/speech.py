@@ -15,16 +15,14 @@ from allinone.models import (
     DecoderLayout,
     Encoder,
     Layout,
-    encoder_cost,
     full_precision_bytes,
-    tensor_cost,
 )
 from allinone.models.elastic_decoder import ElasticDecoder
 from allinone.models.elastic_encoder import ElasticEncoder
-from allinone.models.inventory import head_tensors
-from allinone.quantization import AbsMax, Quantised, Quantizer
+from allinone.quantization import Quantised, Quantizer
 from allinone.subnet import Cost, LayerConfig, SearchSpace, SubnetConfig
-from allinone.tasks.network import SpeechNetwork, build_network
+from allinone.tasks.cost import full_system_bytes, system_cost
+from allinone.tasks.network import SpeechNetwork, build_network, require_output
 from allinone.tasks.output import Output, select_rows
 from allinone.text import Tokenizer
 
@@ -50,7 +48,7 @@ class Shared:
 
 
 class SpeechTask(nn.Module):
-    """A supernet with a CTC output and, if asked for, an attention decoder (hybrid, Watanabe et al. 2017).
+    """A supernet with a CTC output, an attention decoder or both (hybrid, Watanabe et al. 2017).
 
     Args:
         layout: the family of encoders.
@@ -59,6 +57,7 @@ class SpeechTask(nn.Module):
         quantizer: how weights are rounded.
         features: how features are computed.
         attention: sizes of an attention decoder over the encoder; None leaves it out.
+        ctc: whether there is a CTC output, a linear map from frames to labels at full precision.
         augment: masks features, or frames, in training; None leaves it out.
         adaptive_dropout: how much less dropout the layers of smaller members get in training, those of encoder and
             decoder; front end and embedding have one size in all members. None gives all members the same.
@@ -66,6 +65,9 @@ class SpeechTask(nn.Module):
             2020); never in the largest member, which teaches.
         first_scales: whether scales are set from the fresh weights; a supernet that is about to take over others, which
             brings or sets them anew, does without.
+
+    Raises:
+        ValueError: if the space or the features do not fit the network, or it would have no output.
     """
 
     def __init__(
@@ -77,12 +79,14 @@ class SpeechTask(nn.Module):
         quantizer: Quantizer,
         features: FeatureSettings,
         attention: DecoderLayout | None = None,
+        ctc: bool = True,
         augment: SpecAugment | TimeMasks | None = None,
         adaptive_dropout: AdaptiveDropout | None = None,
         layer_drop: float = 0.0,
         first_scales: bool = True,
     ) -> None:
         super().__init__()
+        require_output(ctc, attention)
         refuse_misfit(layout, space, attention)
         if features.bands != layout.bands:
             raise ValueError(
@@ -93,12 +97,12 @@ class SpeechTask(nn.Module):
                 f"layer_drop must be a probability from 0 to below 1; found {layer_drop}. Give such a number."
             )
         self.layout, self.space, self.tokenizer, self.quantizer = layout, space, tokenizer, quantizer
-        self.attention = attention
+        self.attention, self.ctc = attention, ctc
         self.features = features.build()
         self.augment, self.adaptive_dropout, self.layer_drop = augment, adaptive_dropout, layer_drop
         encoder = cast(Encoder, layout.build(space.largest))
         self.encoder = ElasticEncoder(encoder, quantizer, space.bits, layout.front_end_bits, first_scales)
-        self.head = nn.Linear(layout.dim, tokenizer.vocab_size)
+        self.head = nn.Linear(layout.dim, tokenizer.vocab_size) if ctc else None
         self.decoder = attention and ElasticDecoder(
             attention,
             layout.dim,
@@ -133,7 +137,7 @@ class SpeechTask(nn.Module):
         """The part that does, for decoding."""
         encoded, lengths = self.encode(shared, subnet)
         speller = self.decoder and self.decoder.member(self.decoder_layers(subnet))
-        return Heard(self._labels(encoded), lengths, encoded, speller)
+        return Heard(self.head and self._labels(encoded), lengths, encoded, speller)
 
     def encode(self, shared: Shared, subnet: SubnetConfig) -> tuple[Tensor, Tensor]:
         """The encoder alone: frames ``(batch, time, dim)`` and their lengths."""
@@ -155,14 +159,14 @@ class SpeechTask(nn.Module):
             subnet: the member.
             labels: what was said, ``(batch, labels)``.
             label_lengths: ``(batch,)``.
-            depths: after how many layers, besides the last, the CTC output is asked for.
+            depths: after how many layers, besides the last, the CTC output is asked for, if there is one.
         """
         x, lengths = self._embedded(shared, subnet)
         dropout = self._dropout(subnet.layers, self.space.largest.layers)
         after = self.encoder.layer_outputs(x, lengths, subnet, dropout, self._dropped(subnet))
         encoded = self.encoder.finish(after[-1])
         return Output(
-            log_probs=self._labels(encoded),
+            log_probs=self.head and self._labels(encoded),
             lengths=lengths,
             encoded=encoded,
             shallower=tuple(self._labels(self.encoder.finish(after[depth - 1])) for depth in depths),
@@ -193,6 +197,7 @@ class SpeechTask(nn.Module):
         return self.adaptive_dropout and self.adaptive_dropout.factors(layers, largest)
 
     def _labels(self, encoded: Tensor) -> Tensor:
+        assert self.head is not None
         return self.head(encoded).log_softmax(-1, torch.float32)
 
     def decoder_layers(self, subnet: SubnetConfig) -> tuple[LayerConfig, ...]:
@@ -222,30 +227,37 @@ class SpeechTask(nn.Module):
 
     def build(self, subnet: SubnetConfig) -> SpeechNetwork:
         """A plain network of a member's size, its weights yet to be loaded."""
-        return build_network(self.layout, self.features.settings, self.tokenizer, subnet, self.attention)
+        return build_network(self.layout, self.features.settings, self.tokenizer, subnet, self.attention, self.ctc)
 
     def weights(self, subnet: SubnetConfig) -> dict[str, Tensor | Quantised]:
         """The effective weights of a member, under the names of the plain network's state."""
         encoder = {f"encoder.{name}": weight for name, weight in self.encoder.weights(subnet).items()}
-        head = {f"head.{name}": weight.detach().clone() for name, weight in self.head.named_parameters()}
+        head = {} if self.head is None else self.head.state_dict(prefix="head.")
+        head = {name: weight.detach().clone() for name, weight in head.items()}
         if self.decoder is None:
             return encoder | head
         decoder = self.decoder.weights(self.decoder_layers(subnet))
         return encoder | head | {f"decoder.{name}": weight for name, weight in decoder.items()}
 
     @property
+    def most_labels(self) -> int | None:
+        """Of a text that can be learnt; None if there is no limit."""
+        return self.attention and self.attention.most_labels
+
+    @property
     def full_bytes(self) -> float:
         """Bytes of the whole network at full precision, by the papers' rule: the 1 of every ratio."""
-        return full_precision_bytes(self.layout, self.tokenizer.vocab_size)
+        return full_precision_bytes(self.layout, self.tokenizer.vocab_size, self.ctc)
 
     @property
     def whole_bytes(self) -> int:
         """Stored bytes of the whole network at full precision."""
-        return full_system_bytes(self.layout, self.attention, self.tokenizer.vocab_size)
+        return full_system_bytes(self.layout, self.attention, self.tokenizer.vocab_size, self.ctc)
 
     def cost(self, subnet: SubnetConfig) -> Cost:
-        """What a member costs, its head and decoder included in the stored bytes."""
-        return system_cost(self.layout, self.attention, subnet, self.quantizer, self.tokenizer.vocab_size)
+        """What a member costs, its outputs included in the stored bytes."""
+        labels = self.tokenizer.vocab_size
+        return system_cost(self.layout, self.attention, subnet, self.quantizer, labels, self.ctc)
 
 
 def refuse_misfit(layout: Layout, space: SearchSpace, attention: DecoderLayout | None) -> None:
@@ -273,20 +285,3 @@ def _refuse_larger(subject: str, space: SearchSpace, layout: Layout | DecoderLay
             f"The {subject} must fit into the {whole} of {layout.num_heads} attention heads; found up to "
             f"{space.heads[-1]}. Lower them, or take a larger {whole}."
         )
-
-
-def system_cost(
-    layout: Layout, attention: DecoderLayout | None, subnet: SubnetConfig, quantizer: Quantizer, vocab_size: int
-) -> Cost:
-    """What a member costs: the papers count the encoder, the artefact stores head and decoder as well."""
-    granularity = quantizer.granularity
-    outputs = tuple(head_tensors(layout, vocab_size))
-    if attention is not None:
-        outputs += tuple(attention.tensors(subnet.decoder or attention.whole, layout.dim, vocab_size))
-    return sum((tensor_cost(spec, granularity) for spec in outputs), encoder_cost(layout, subnet, granularity))
-
-
-def full_system_bytes(layout: Layout, attention: DecoderLayout | None, vocab_size: int) -> int:
-    """Bytes of everything that the whole network stores at full precision: the 1 of every system ratio."""
-    largest = SubnetConfig.uniform(layout.num_layers, layout.ffn_dim)
-    return system_cost(layout, attention, largest, AbsMax(), vocab_size).bytes_stored

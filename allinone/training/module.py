@@ -40,6 +40,9 @@ class OnePassModule(lightning.LightningModule):
         teacher: a trained supernet whose largest member teaches in place of the step's own; it stays as it is and is no
             part of the checkpoints.
         origin: plain facts about the run (such as the hash of its data) that its checkpoints carry along.
+
+    Raises:
+        ValueError: if the objective asks for an output that the supernet has not.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class OnePassModule(lightning.LightningModule):
         origin: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        objective.refuse_misfit(task.ctc)
         self.automatic_optimization = False
         self.task, self.sampler, self.objective = task, sampler, objective
         self.settings, self.schedule, self.max_steps = optimizer, schedule, max_steps
@@ -176,6 +180,7 @@ class OnePassModule(lightning.LightningModule):
         checkpoint["allinone"] = {
             "layout": describe(task.layout),
             "attention": describe(task.attention),
+            "ctc": task.ctc,
             "space": describe(task.space),
             "tokenizer": describe(task.tokenizer),
             "quantizer": describe(task.quantizer),

@@ -31,14 +31,14 @@ class Weights:
 class Objective:
     """Eq. 4: L_max + sum_i lambda1_i * L_i + lambda2_i * KL(stop_gradient(p_max) || p_i). Eq. 2 is lambda2 = 0.
 
-    With an attention decoder a loss is (1 - ctc_weight) * attention + ctc_weight * CTC, and so is a divergence. The
-    distance of the hidden frames is added to the divergence, so that lambda2 says for both how much a member listens to
-    its teacher, and lambda2 = 0 still means that there is none.
+    With an attention decoder a loss is (1 - ctc_weight) * attention + ctc_weight * CTC, and so is a divergence; what
+    weighs nothing is not computed. The distance of the hidden frames is added to the divergence, so that lambda2 says
+    for both how much a member listens to its teacher, and lambda2 = 0 still means that there is none.
 
     Args:
         depth: weights of members with fewer layers than the largest, in the encoder or in the decoder.
         other: weights of members that differ from the largest only in width, heads or precision.
-        ctc_weight: of the CTC output where there is an attention decoder, too, 0 to 1.
+        ctc_weight: of the CTC output where there is an attention decoder, too, 0 to 1; 0 for a network without one.
         label_smoothing: of the attention decoder, 0 to below 1.
         intermediate: weight of the CTC loss after fewer layers (intermediate CTC, Lee & Watanabe 2021), averaged over
             the depths; every member trains the shallower ones of its kind along, in the same pass. 0 leaves it out.
@@ -68,6 +68,15 @@ class Objective:
                 f"{self.hidden}. Correct them."
             )
 
+    def refuse_misfit(self, ctc: bool) -> None:
+        """Raises ValueError if it asks for a CTC output that a network has not; ``ctc`` says whether it has."""
+        if not ctc and (self.ctc_weight or self.intermediate):
+            raise ValueError(
+                "The objective of a network without a CTC output requires ctc_weight=0 and intermediate=0; found "
+                f"ctc_weight={self.ctc_weight} and intermediate={self.intermediate}. Give objective.ctc_weight=0 and "
+                "objective.intermediate=0, or ctc=true."
+            )
+
     def weights(self, member: SubnetConfig, largest: SubnetConfig) -> Weights:
         """The weights of a member; the largest has no teacher."""
         if member == largest:
@@ -90,25 +99,39 @@ class Objective:
             labels: what was said, ``(batch, labels)``.
             label_lengths: ``(batch,)``.
         """
-        losses = ctc_losses(output.log_probs, output.lengths, labels, label_lengths)
-        if output.spelt is not None:
-            attention = attention_losses(output.spelt, labels, label_lengths, self.label_smoothing)
-            losses = (1 - self.ctc_weight) * attention + self.ctc_weight * losses
+        ctc, attention = self._shares(output)
+        parts = []
+        if attention:
+            assert output.spelt is not None
+            parts.append(attention * attention_losses(output.spelt, labels, label_lengths, self.label_smoothing))
+        if ctc:
+            assert output.log_probs is not None
+            parts.append(ctc * ctc_losses(output.log_probs, output.lengths, labels, label_lengths))
         for log_probs in output.shallower:
             shallower = ctc_losses(log_probs, output.lengths, labels, label_lengths)
-            losses = losses + self.intermediate / len(output.shallower) * shallower
-        return losses
+            parts.append(self.intermediate / len(output.shallower) * shallower)
+        return sum(parts[1:], parts[0])
 
     def divergences(self, output: Output, teacher: Output) -> Tensor:
         """How far each utterance's outputs are from the teacher's, ``(batch,)``; averaged over frames and labels."""
-        divergences = _means(self.divergence(output.log_probs, teacher.log_probs), output.lengths)
-        if output.spelt is not None and teacher.spelt is not None:
-            attention = _means(self.divergence(output.spelt, teacher.spelt), output.spelt_lengths)
-            divergences = (1 - self.ctc_weight) * attention + self.ctc_weight * divergences
+        ctc, attention = self._shares(output)
+        parts = []
+        if attention:
+            assert output.spelt is not None
+            assert teacher.spelt is not None
+            parts.append(attention * _means(self.divergence(output.spelt, teacher.spelt), output.spelt_lengths))
+        if ctc:
+            assert output.log_probs is not None
+            assert teacher.log_probs is not None
+            parts.append(ctc * _means(self.divergence(output.log_probs, teacher.log_probs), output.lengths))
         if self.hidden:
             hidden = _means(squared_distances(output.encoded, teacher.encoded), output.lengths)
-            divergences = divergences + self.hidden * hidden
-        return divergences
+            parts.append(self.hidden * hidden)
+        return sum(parts[1:], parts[0])
+
+    def _shares(self, output: Output) -> tuple[float, float]:
+        """How much the CTC output and the attention decoder count."""
+        return (1.0, 0.0) if output.spelt is None else (self.ctc_weight, 1 - self.ctc_weight)
 
 
 def _means(values: Tensor, lengths: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Where training starts from: the supernet of a checkpoint, or a new one that takes over trained weights."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from allinone.training.importance import sort_units_and_heads
 
 logger = logging.getLogger(__name__)
 
-_FRESH = {"head.": "the CTC output", "decoder.": "the attention decoder"}  # what a plain network may lack
+_OUTPUTS = {"head.": "the CTC output", "decoder.": "the attention decoder"}  # of which a network may lack one
 
 
 def load_task(path: Path, augment: SpecAugment | TimeMasks | None = None) -> tuple[SpeechTask, dict[str, Any]]:
@@ -32,7 +32,8 @@ def load_task(path: Path, augment: SpecAugment | TimeMasks | None = None) -> tup
     checkpoint = read_checkpoint(path)
     about = checkpoint["allinone"]
     parts = {part: restore(about[part]) for part in ("layout", "space", "tokenizer", "quantizer", "features")}
-    task = SpeechTask(**parts, attention=restore(about.get("attention")), augment=augment, first_scales=False)
+    outputs = {"attention": restore(about.get("attention")), "ctc": about.get("ctc", True)}
+    task = SpeechTask(**parts, **outputs, augment=augment, first_scales=False)
     state = {
         name.removeprefix("task."): weight.float() if weight.is_floating_point() else weight
         for name, weight in checkpoint["state_dict"].items()
@@ -101,8 +102,9 @@ def refuse_other_heads(task: SpeechTask, source: nn.Module, origin: str) -> None
 def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised], origin: str) -> None:
     """Starts a supernet from the weights of a plain network at least as large.
 
-    A CTC output and an attention decoder that the plain network lacks keep their fresh weights. Scales are set from the
-    weights, except where the weights bring integers and scales of the same precision.
+    A CTC output and an attention decoder that the plain network lacks keep their fresh weights; those that the supernet
+    lacks are left out. Scales are set from the weights, except where the weights bring integers and scales of the same
+    precision.
 
     Args:
         task: the supernet.
@@ -114,11 +116,8 @@ def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised
     """
     parameters = _plain_parameters(task)
     integers: dict[str, Quantised] = {}
-    fresh = tuple(
-        part
-        for part in _FRESH
-        if any(name.startswith(part) for name in parameters) and not any(name.startswith(part) for name in weights)
-    )
+    needed, given = _outputs(parameters), _outputs(weights)
+    fresh = tuple(part for part in needed if part not in given)
     with torch.no_grad():
         for name, parameter in parameters.items():
             if name.startswith(fresh):
@@ -139,11 +138,18 @@ def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised
         for name in elastic.module.state_dict():
             if (stored := integers.get(f"{part}.{name}")) is not None:
                 elastic.take_over_scale(name, stored)
-    logger.info("Took over the weights of %s%s.", origin, "".join(f"; {_FRESH[part]} begins anew" for part in fresh))
+    changes = [f"; {_OUTPUTS[part]} begins anew" for part in fresh]
+    changes += [f"; {_OUTPUTS[part]} is left out" for part in given if part not in needed]
+    logger.info("Took over the weights of %s%s.", origin, "".join(changes))
+
+
+def _outputs(names: Collection[str]) -> list[str]:
+    """Prefixes of the outputs whose weights are among these names."""
+    return [part for part in _OUTPUTS if any(name.startswith(part) for name in names)]
 
 
 def _sizes(task: SpeechTask) -> tuple[object, ...]:
-    return task.space, task.layout, task.attention, task.quantizer
+    return task.space, task.layout, task.attention, task.ctc, task.quantizer
 
 
 def _head_dims(network: nn.Module) -> dict[str, int]:

@@ -11,7 +11,7 @@ from allinone.models import conformer_tiny, decoder_tiny, encoder_cost, wav2vec2
 from allinone.quantization import Lsq, PerChannel
 from allinone.subnet import SubnetConfig
 from allinone.tasks import build_network
-from allinone.tasks.speech import system_cost
+from allinone.tasks.cost import system_cost
 from allinone.text import CharTokenizer
 
 # All-in-one, Tables 2 and 4 (the two errors of Table 2 that the handbook of the project names are corrected)

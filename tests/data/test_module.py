@@ -244,3 +244,12 @@ def test_a_small_training_set_is_part_of_a_larger_one_and_leaves_the_other_split
 def test_settings_out_of_range_are_refused(setting, found):
     with pytest.raises(ValueError, match=rf"the data settings require .*, found {found}; correct them"):
         SpeechDataModule(TableCorpus("none.tsv"), **setting)
+
+
+def test_a_network_without_ctc_keeps_what_is_spoken_faster_than_its_frames(tmp_path):
+    data = bad_data(tmp_path)
+    data.prepare()
+    report = data.check(CharTokenizer(), frames, ctc=False, most_labels=10)
+    assert {problem.id for problem in report.problems["too many labels for the attention decoder"]} == {"short"}
+    assert "too short for its text" not in report.problems
+    assert "repeats" in {cut.id for cuts in data.cuts.values() for cut in cuts}

@@ -143,7 +143,7 @@ def scores_by_definition(heard: Heard, utterance: int, labels: Sequence[int]) ->
     """The log probability of a text by the CTC output and, all labels at once, by the attention decoder."""
     rows, targets = slice(utterance, utterance + 1), torch.tensor([labels], dtype=torch.long)
     lengths = heard.lengths[rows]
-    log_probs = heard.log_probs[rows].double().transpose(0, 1)
+    log_probs = heard.required_log_probs()[rows].double().transpose(0, 1)
     loss = functional.ctc_loss(log_probs, targets, lengths, torch.tensor([len(labels)]), reduction="none")
     scores = {"ctc": -float(loss)}
     if heard.speller is not None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from allinone.decoding import Beam, Decoder, Greedy, NgramBeam
+from allinone.decoding import Beam, Decoder, Greedy, NgramBeam, NoCtc
 from allinone.text import CharTokenizer
-from tests.decoding.examples import ARPA, SENTENCES, TOKENIZERS, every_outcome, reader, spoken, write_arpa
+from tests.decoding.examples import ARPA, SENTENCES, TOKENIZERS, every_outcome, random_heard, reader, spoken, write_arpa
 
 pytest.importorskip("flashlight", reason="flashlight-text has no wheel for this Python")
 
@@ -208,3 +208,14 @@ def test_impossible_settings_are_refused(settings, message):
     if "beam_size" in settings:
         with pytest.raises(ValueError, match=message):
             dataclasses.replace(BEAM, **settings)
+
+
+@pytest.mark.parametrize("ngram", [False, True], ids=["beam", "n-gram"])
+def test_a_network_without_a_ctc_output_is_refused(ngram, tmp_path):
+    decoder = Beam(beam_size=2, beam_threshold=10.0)
+    if ngram:
+        arpa = str(write_arpa(tmp_path / "words.arpa", "a", "b"))
+        decoder = NgramBeam(ngram=arpa, lm_weight=1.0, word_score=0.0, beam_size=2, beam_threshold=10.0)
+    heard = dataclasses.replace(random_heard(0, [6, 4]), log_probs=None)
+    with pytest.raises(NoCtc, match="requires a network with a CTC output; found one without"):
+        decoder.build(CharTokenizer("abc"))(heard)

@@ -1,11 +1,14 @@
 """Greedy decoding equals the definition: take the best label of each frame, merge, drop blanks."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 
-from allinone.decoding import ctc_greedy
+from allinone.decoding import Greedy, Joint, ctc_greedy
+from allinone.text import CharTokenizer
+from tests.decoding.examples import random_heard
 
 
 def by_definition(path: list[int], blank: int) -> list[int]:
@@ -44,3 +47,11 @@ def test_no_frames_give_no_labels():
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"requires log_probs \(batch, time, vocab\).*found \(2, 3\) and \(2,\); pass"):
         ctc_greedy(torch.zeros(2, 3), torch.tensor([1, 1]))
+
+
+def test_without_a_ctc_output_the_best_next_label_is_taken_until_it_ends():
+    tokenizer = CharTokenizer("abc")
+    heard = replace(random_heard(0, [6, 4, 5]), log_probs=None)
+    expected = Joint(beam_size=1, ctc_weight=0.0).build(tokenizer)(heard)
+    assert Greedy().build(tokenizer)(heard) == expected
+    assert all(hypotheses[0].scores.keys() == {"total", "attention"} for hypotheses in expected)

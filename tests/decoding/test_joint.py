@@ -33,9 +33,9 @@ def plain_search(heard: Heard, settings: Joint) -> tuple[float, tuple[int, ...]]
         grown: list[tuple[float, tuple[int, ...], bool]] = []
         for text in active:
             said = spelt(heard, text)
-            for label in range(heard.log_probs.shape[-1] if size < most else 1):
+            for label in range(heard.required_log_probs().shape[-1] if size < most else 1):
                 longer = (*text, label) if label else text
-                prefix, whole = algorithm_2(heard.log_probs[0], longer)
+                prefix, whole = algorithm_2(heard.required_log_probs()[0], longer)
                 scores = {"attention": said[label], "ctc": prefix if label else whole}
                 grown.append((joined_by_definition(scores, len(longer), settings), longer, not label))
         best = [one for one in sorted(grown, reverse=True)[: settings.beam_size] if one[0] > -math.inf]
@@ -110,7 +110,9 @@ def test_an_utterance_does_not_depend_on_its_batch(ctc_weight):
     assert batch[3] == []
     for row, length in enumerate(heard.lengths.tolist()):
         one = slice(row, row + 1)
-        rows = Heard(heard.log_probs[one, :length], heard.lengths[one], heard.encoded[one, :length], heard.speller)
+        rows = Heard(
+            heard.required_log_probs()[one, :length], heard.lengths[one], heard.encoded[one, :length], heard.speller
+        )
         (alone,) = settings.search(rows)
         assert [text.labels for text in alone] == [text.labels for text in batch[row]]
         assert [text.total for text in alone] == pytest.approx([text.total for text in batch[row]], abs=1e-4)
@@ -143,7 +145,7 @@ def test_a_beam_of_one_without_ctc_is_greedy():
 def test_ctc_alone_finds_the_most_probable_text_and_needs_no_attention_decoder(seed):
     heard = dataclasses.replace(random_heard(seed, [6]), speller=None)
     decode = Joint(beam_size=300, ctc_weight=1.0, nbest=2).build(SMALL)
-    masses = every_outcome(heard.log_probs[0], SMALL)
+    masses = every_outcome(heard.required_log_probs()[0], SMALL)
     best = sorted(masses, key=lambda text: -masses[text])[:2]
     ((first, second),) = decode(heard)
     assert [first.text, second.text] == best
@@ -197,9 +199,9 @@ def test_without_frames_the_text_is_empty(lengths):
 def test_outputs_of_a_network_that_has_diverged_are_refused(ctc_weight):
     settings, heard = dataclasses.replace(JOINT, ctc_weight=ctc_weight), random_heard(0, [6, 4])
     message = r"requires log probabilities; found NaN among them\. .* take an earlier"
-    heard.log_probs[1, 5] = math.nan  # padding
+    heard.required_log_probs()[1, 5] = math.nan  # padding
     assert settings.search(heard)[1]
-    heard.log_probs[1, 3, 2] = math.nan
+    heard.required_log_probs()[1, 3, 2] = math.nan
     with pytest.raises(ValueError, match=message):
         settings.search(heard)
 

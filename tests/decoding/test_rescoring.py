@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from allinone.decoding import Joint, Rescoring
+from allinone.decoding import Joint, NoCtc, Rescoring
 from allinone.text import CharTokenizer
 from tests.decoding.examples import every_text, joined_by_definition, random_heard, scores_by_definition
 
@@ -89,3 +89,15 @@ def test_a_network_without_an_attention_decoder_or_that_has_diverged_is_refused(
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(RESCORING, **settings)
+
+
+@pytest.mark.parametrize(
+    "decoder",
+    [Joint(beam_size=2, ctc_weight=0.3), Joint(beam_size=2, ctc_weight=1.0), Rescoring(beam_size=2, ctc_weight=0.3)],
+    ids=["joint", "joint, CTC alone", "rescoring"],
+)
+def test_decoders_that_hear_a_ctc_output_refuse_a_network_without_one(decoder):
+    heard = dataclasses.replace(random_heard(0, [6, 4]), log_probs=None)
+    message = r"requires a network with a CTC output; found one without\. Choose decoder=attention_greedy or"
+    with pytest.raises(NoCtc, match=message):
+        decoder.build(CharTokenizer("abc"))(heard)

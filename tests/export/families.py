@@ -48,10 +48,11 @@ def make_task(
     attention: DecoderLayout | None = None,
     decoder: SearchSpace | None = None,
     heads: tuple[int, ...] = (),
+    ctc: bool = True,
 ) -> SpeechTask:
     """A layer-wise supernet as after some training: no weight, bias, norm or scale is where it began."""
     parts = layout or conformer_tiny(), quantizer or Lsq(), tokenizer or CharTokenizer()
-    return copy.deepcopy(_trained(*parts, attention, decoder, heads))
+    return copy.deepcopy(_trained(*parts, attention, decoder, heads, ctc))
 
 
 @cache
@@ -63,12 +64,14 @@ def _trained(
     attention: DecoderLayout | None,
     decoder: SearchSpace | None,
     heads: tuple[int, ...],
+    ctc: bool,
 ) -> SpeechTask:
     torch.manual_seed(0)
     task = SpeechTask(
         layout=layout,
         space=SearchSpace((1, 2, 3), (32, 48, 64), BITS, layerwise=True, decoder=decoder, heads=heads),
         attention=attention,
+        ctc=ctc,
         tokenizer=tokenizer,
         quantizer=quantizer,
         features=LogMelSettings(),

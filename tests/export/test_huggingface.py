@@ -40,6 +40,7 @@ def make_task(
     quantizer: Quantizer | None = None,
     attention: DecoderLayout | None = None,
     front_end_bits: int | None = 32,
+    ctc: bool = True,
 ) -> SpeechTask:
     """A supernet out of a directory, as after some training: heads and units sorted, all weights somewhere else."""
     layout = read_pretrained(source).layout
@@ -52,6 +53,7 @@ def make_task(
         quantizer=quantizer or Lsq(PerChannel()),
         features=WaveformSettings(),
         attention=attention,
+        ctc=ctc,
     )
     take_over_pretrained(task, source)
     with torch.no_grad():
@@ -152,6 +154,12 @@ def test_an_attention_decoder_is_left_out_and_that_is_said(directories, tmp_path
     assert "The attention decoder of 2-48-32bit-h4 is left out" in caplog.text
 
 
+def test_a_network_without_a_ctc_output_is_refused(directories, tmp_path):
+    decoder = DecoderLayout(num_layers=1, ffn_dim=16, num_heads=2, dropout=0.0)
+    task = make_task(directories["data2vec"], attention=decoder, ctc=False)
+    refused(task, UNIFORM, tmp_path / "member", "a CTC output; found one without. Leave format=huggingface out")
+
+
 TEXTS = ["the cat sat on the mat", "a cat and a hat", "that is that"] * 3
 
 
@@ -207,6 +215,7 @@ def test_labels_that_transformers_cannot_write_are_refused(directories, tmp_path
 def test_a_member_that_is_none_and_weights_that_are_not_finite_are_refused(directories, tmp_path):
     refused(make_task(directories["hubert base"]), "2-40-32bit-h4", tmp_path / "other", "2-40-32bit-h4")
     task = copy.deepcopy(make_task(directories["hubert base"]))
+    assert task.head is not None
     with torch.no_grad():
         task.head.bias[3] = torch.nan
     refused(task, UNIFORM, tmp_path / "diverged", "must be finite; found NaN or infinity in head.bias.", "diverged")

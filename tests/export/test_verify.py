@@ -5,6 +5,7 @@ import torch
 
 from allinone.export import extract
 from allinone.export.verify import verify_outputs, verify_size
+from allinone.models import decoder_tiny
 from allinone.subnet import SubnetConfig
 from tests.export.families import make_task
 
@@ -25,13 +26,25 @@ def test_another_member_is_found_out():
 def test_one_changed_weight_is_found_out():
     task = make_task().eval()
     network = extract(task, MEMBER)
+    assert network.head is not None
     network.head.bias[3] += 1e-6
     with pytest.raises(RuntimeError, match=r"found a difference of \d.*e-.*\. Nothing was written"):
         verify_outputs(network, task, MEMBER)
 
 
+@pytest.mark.parametrize("name", ["encoder.layers.1.feed_forward_1.down.bias", "decoder.output.linear.bias"])
+def test_one_changed_weight_of_a_network_without_a_ctc_output_is_found_out(name):
+    task = make_task(attention=decoder_tiny(), ctc=False).eval()
+    network = extract(task, MEMBER)
+    verify_outputs(network, task, MEMBER)
+    network.get_parameter(name)[3] += 1e-3
+    with pytest.raises(RuntimeError, match=r"found a difference of \d.*\. Nothing was written"):
+        verify_outputs(network, task, MEMBER)
+
+
 def test_outputs_that_are_not_finite_are_the_trainings_fault():
     task = make_task().eval()
+    assert task.head is not None
     with torch.no_grad():
         task.head.bias.fill_(torch.nan)
     with pytest.raises(ValueError, match=r"The outputs of 2-32-4bit must be finite; found NaN or infinity\. This"):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from allinone.decoding import Greedy
 from allinone.export import artefact_weights, extract, read_artefact, write_artefact, writer
 from allinone.export.tensors import encode
 from allinone.models import decoder_tiny
@@ -15,7 +16,7 @@ from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor, Quantised
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.text import SentencePieceTokenizer
 from allinone.training.start import take_over_weights
-from tests.export.families import BITS, LAYOUTS, MIXED, RATES, make_task, read_manifest, write
+from tests.export.families import BITS, LAYOUTS, MIXED, RATES, edit_manifest, make_task, read_manifest, write
 
 SMALL = SubnetConfig.parse("2-32-4bit")
 
@@ -76,6 +77,33 @@ def test_a_decoder_is_written_with_its_own_depth_width_and_bits(decoder, member,
     assert "CTC and an attention decoder" in (folder / "README.md").read_text()
 
 
+@pytest.mark.parametrize("member", ["2-32-4bit_1-32-4bit", "3-64-8bit_2-64-8bit"])
+def test_a_member_without_a_ctc_output_survives_writing_and_reading(member, tmp_path):
+    decoder = SearchSpace((1, 2), (32, 64), (4, 8), layerwise=True)
+    task = make_task(attention=decoder_tiny(), decoder=decoder, ctc=False).eval()
+    folder, subnet = tmp_path / "member", SubnetConfig.parse(member)
+    artefact = read_artefact(write_artefact(task, subnet, folder))
+    assert read_manifest(folder)["network"]["ctc"] is False
+    assert artefact.network.head is None
+    assert artefact.weights.keys() == task.weights(subnet).keys()
+    found = sum(tensor.nbytes for tensor in load_file(folder / "model.safetensors").values())
+    assert found == task.cost(subnet).bytes_stored
+    assert "| output | 29 tokens, an attention decoder |" in (folder / "README.md").read_text()
+    waveforms, lengths = 0.1 * torch.randn(2, 16_000), torch.tensor([16_000, 9_000])
+    decode = Greedy().build(task.tokenizer)
+    with torch.no_grad():
+        heard, expected = artefact.network(waveforms, lengths), task(waveforms, lengths, subnet)
+        assert torch.equal(heard.encoded, expected.encoded)
+        assert heard.log_probs is None
+        assert decode(heard) == decode(expected)
+
+
+def test_an_export_of_a_network_with_a_ctc_output_that_does_not_say_so_is_read_as_before(tmp_path):
+    folder = write(tmp_path / "member")
+    edit_manifest(folder, lambda manifest: manifest["network"].pop("ctc"))
+    assert read_artefact(folder).network.head is not None
+
+
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 @pytest.mark.parametrize("granularity", [PerTensor(), PerChannel()], ids=str)
 def test_the_tensors_of_the_file_have_the_bytes_that_the_cost_counts(layout, granularity, tmp_path):
@@ -117,7 +145,7 @@ def test_the_manifest_tells_everything_about_the_member(tmp_path):
     assert manifest["bytes_stored"] == cost.bytes_stored
     assert manifest["macs"] == round(cost.macs)
     assert manifest["ratio"] == task.full_bytes / cost.bytes
-    assert manifest["network"].keys() == {"layout", "attention", "features", "tokenizer"}
+    assert manifest["network"].keys() == {"layout", "attention", "ctc", "features", "tokenizer"}
     assert manifest["tensors"].keys() == task.weights(SMALL).keys()
     assert manifest["training_data"] == {"hash": "abc", "about": "Read by nobody, CC0."}
     assert manifest["results"] == RATES

@@ -11,9 +11,9 @@ from allinone.models import wav2vec2_base as wav2vec2
 from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
 from allinone.subnet import SubnetConfig
 from allinone.tasks import build_network
-from allinone.tasks.speech import system_cost
+from allinone.tasks.cost import system_cost
 from allinone.text import CharTokenizer
-from tests.laws.examples import calibrate, make_layout, make_task, mixed_heads, mixed_member, stored_bytes
+from tests.laws.examples import DECODER, calibrate, make_layout, make_task, mixed_heads, mixed_member, stored_bytes
 
 # All-in-one, Table 2 (Conformer, Switchboard) and Table 4 (wav2vec 2.0, LibriSpeech): ratio and millions of parameters
 CONFORMER = {
@@ -98,6 +98,20 @@ def test_stored_bytes_are_those_of_the_effective_weights(quantizer, positions, f
         assert task.cost(member).bytes_stored == stored_bytes(task, member)
 
 
+def test_stored_bytes_of_a_network_without_a_ctc_output_are_those_of_its_effective_weights():
+    task = make_task(attention=DECODER, ctc=False)
+    for member in (task.space.largest, task.space.smallest):
+        assert task.cost(member).bytes_stored == stored_bytes(task, member)
+    whole = system_cost(task.layout, DECODER, task.space.largest, Lsq(), task.tokenizer.vocab_size)
+    head = 4 * task.tokenizer.vocab_size * (task.layout.dim + 1)
+    assert whole.bytes_stored - task.cost(task.space.largest).bytes_stored == head
+
+
+def test_the_papers_rule_counts_no_head_that_is_not_there():
+    layout = wav2vec2()
+    assert full_precision_bytes(layout, 32) - full_precision_bytes(layout, 32, ctc=False) == 4 * 32 * (layout.dim + 1)
+
+
 def test_the_head_is_stored_and_computed_but_not_counted_as_the_papers_count():
     layout, member, quantizer = make_layout(), MEMBERS[1], Lsq()
     encoder, whole = (
@@ -127,6 +141,7 @@ def test_multiply_accumulates_are_half_the_operations_of_a_10_s_utterance(layout
     network = build_network(layout, LogMelSettings(), tokenizer, member).eval()
     features, lengths = network.features(torch.zeros(1, 160_000), torch.tensor([160_000]))
     counter = FlopCounterMode(display=False)
+    assert network.head is not None
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:  # it knows no fused attention of the CPU
         network.head(network.encoder(features, lengths)[0])
     macs = system_cost(layout, None, member, Lsq(), tokenizer.vocab_size).macs

@@ -69,9 +69,10 @@ def assert_parity(task: SpeechTask, member: SubnetConfig) -> None:
     assert torch.equal(extracted.log_probs, elastic.log_probs)
 
 
+@pytest.mark.parametrize("ctc", [True, False], ids=["hybrid", "attention"])
 @pytest.mark.parametrize("quantizer", QUANTIZERS, ids=str)
-def test_the_extracted_decoder_spells_as_the_elastic_one_learns(quantizer):
-    task, batch = perturb(make_task(quantizer=quantizer, attention=DECODER)).eval(), make_batch()
+def test_the_extracted_decoder_spells_as_the_elastic_one_learns(quantizer, ctc):
+    task, batch = perturb(make_task(quantizer=quantizer, attention=DECODER, ctc=ctc)).eval(), make_batch()
     for member in (task.space.largest, task.space.smallest):
         with torch.no_grad():
             learnt = learn(task, batch, member)
@@ -80,6 +81,8 @@ def test_the_extracted_decoder_spells_as_the_elastic_one_learns(quantizer):
             spelt = heard.speller(heard.encoded, heard.lengths, batch.labels)
         assert learnt.spelt is not None
         assert torch.equal(spelt, learnt.spelt)
+        assert torch.equal(heard.encoded, learnt.encoded)
+        assert (heard.log_probs is not None) == (learnt.log_probs is not None) == ctc
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -61,20 +61,20 @@ def run_folder(folder: Path) -> Path:
     return found
 
 
-def assert_same(folder: Path, straight: Path, unlogged: Iterable[int] = ()) -> None:
+def assert_same(folder: Path, straight: Path, unlogged: Iterable[int] = (), max_steps: int = MAX_STEPS) -> None:
     """Compares all that was recorded.
 
     A step is logged after its checkpoint, so that whoever dies between the two lacks this entry; a validation that was
     told to stop is not repeated.
     """
     assert steps(folder) == steps(straight)
-    assert set(steps(straight)) == set(range(MAX_STEPS))
+    assert set(steps(straight)) == set(range(max_steps))
     found, expected = run_folder(folder), run_folder(straight)
     logged, all_of_it = metrics(found), metrics(expected)
     assert logged.items() <= all_of_it.items()
     assert {step + 1 for step, _ in all_of_it.keys() - logged.keys()} <= set(unlogged)
     assert json.loads((found / "results.json").read_text()) == json.loads((expected / "results.json").read_text())
-    for name in (f"step-{MAX_STEPS:09d}.ckpt", "best.ckpt"):
+    for name in (f"step-{max_steps:09d}.ckpt", "best.ckpt"):
         one, two = (read_checkpoint(run / "checkpoints" / name) for run in (found, expected))
         for state in ("state_dict", "current_model_state"):
             assert one[state].keys() == two[state].keys()
@@ -147,6 +147,18 @@ def test_a_run_with_batch_norm_that_is_killed_ends_as_if_nothing_had_happened(ar
     assert one.keys() == two.keys()
     for member, buffers in one.items():
         assert all(torch.equal(buffer, two[member][name]) for name, buffer in buffers.items())
+
+
+def test_a_run_without_a_ctc_output_that_is_killed_ends_as_if_nothing_had_happened(arguments, tmp_path):
+    spelt = [argument for argument in arguments if not argument.startswith(("objective.", "trainer.max_steps="))]
+    settings = [*spelt, "ctc=false", "objective.ctc_weight=0", "trainer.max_steps=9"]
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    for folder in (straight, killed):
+        folder.mkdir()
+    assert run(straight, settings) == 0, (straight / "log").read_text()
+    assert run(killed, [*settings, "resume=true"], Death(5)) != 0
+    assert run(killed, [*settings, "resume=true"]) == 0, (killed / "log").read_text()
+    assert_same(killed, straight, max_steps=9)
 
 
 def test_resuming_with_a_changed_setting_is_refused_with_both_values(arguments, straight, tmp_path):

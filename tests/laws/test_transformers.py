@@ -8,7 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from allinone.layers import TimeMasks
 from allinone.quantization import AbsMax, Lsq, PerTensor
 from allinone.subnet import SubnetConfig
-from allinone.tasks.speech import SpeechTask, system_cost
+from allinone.tasks.cost import system_cost
+from allinone.tasks.speech import SpeechTask
 from allinone.training import AdamW, Objective
 from allinone.training.one_pass import Draw, assign, one_pass
 from tests.laws.examples import DECODER, dense, make_batch, perturb, stored_bytes
@@ -133,6 +134,7 @@ def test_multiply_accumulates_are_half_the_operations_of_a_10_s_utterance(layout
     network = task.build(member).eval()
     features, lengths = network.features(torch.randn(1, 160_000), torch.tensor([160_000]))
     counter = FlopCounterMode(display=False)
+    assert network.head is not None
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
         network.head(network.encoder(features, lengths)[0])
     macs = system_cost(layout, None, member, Lsq(), task.tokenizer.vocab_size).macs

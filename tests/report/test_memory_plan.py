@@ -38,6 +38,7 @@ CONFORMERS = ConformerLayout(3, 128, 256, 4, 15, 32, True, "relative", 32)
 CONFORMER = ConformerLayout(1, 32, 64, 2, 7, 8, True, "rotary", 32)
 TRANSFORMER = TransformerLayout(1, 32, 64, 2, FRONT_END, "wav2vec2")
 WHISPER = TransformerLayout(2, 128, 512, 4, SpectrogramLayout(), "whisper", norm_first=True, key_bias=False)
+WITHOUT_CTC = {"attention": DecoderLayout(2, 256, 4), "ctc": False, "objective": Objective(ctc_weight=0.0)}
 AGAIN = {"recompute": True}
 ONE = FitSettings(max_steps=1)
 
@@ -147,6 +148,7 @@ def allocated(training: TrainingStep, utterances: int, seconds: float, folder: A
             LogMelSettings(),
             {"attention": DecoderLayout(2, 256, 4)},
         ),
+        (CONFORMERS, SearchSpace((2, 3), (128, 256), (4, 8)), LogMelSettings(), WITHOUT_CTC),
         (POST, SearchSpace((2, 3), (512, 1024), (4, 8)), WaveformSettings(), {}),
         (PRE, SearchSpace((2, 3), (512, 1024), (8, 32)), WaveformSettings(), AGAIN),
         (WHISPER, SearchSpace((1, 2), (256, 512), (4, 8)), WhisperLogMelSettings(), {}),
@@ -155,6 +157,7 @@ def allocated(training: TrainingStep, utterances: int, seconds: float, folder: A
         "conformer",
         "conformer, computed again",
         "conformer with a decoder",
+        "conformer with a decoder alone",
         "post-norm",
         "pre-norm, computed again",
         "whisper",
@@ -199,3 +202,14 @@ def test_layers_that_are_computed_again_keep_their_inputs_and_one_of_them():
     assert again.effective == pytest.approx(kept.effective / 48)
     inputs = 48 * 4 * xls_r_2b().frames(25 * 16_000) * 1920 * 2
     assert inputs < again.activations < 0.1 * kept.activations
+
+
+def test_a_ctc_output_that_is_not_there_takes_no_memory():
+    space = SearchSpace((2, 3), (128, 256), (4, 8))
+    changes = ({"attention": DecoderLayout(2, 256, 4)}, WITHOUT_CTC)
+    with_ctc, without = (
+        plan_memory(make_step(CONFORMERS, space, LogMelSettings(), **change), ONE, utterances=4, seconds=2.0)
+        for change in changes
+    )
+    assert with_ctc.weights - without.weights == 4 * 29 * (CONFORMERS.dim + 1)
+    assert with_ctc.activations > without.activations

@@ -18,6 +18,8 @@ from allinone.text import CharTokenizer
 from allinone.training import Objective
 from tests.laws.transformers import LAYOUTS
 
+WITHOUT_CTC = {"attention": decoder_tiny(), "ctc": False, "objective": Objective(ctc_weight=0.0)}
+
 
 def make_bench(**changes) -> StepBench:
     return StepBench(
@@ -26,8 +28,7 @@ def make_bench(**changes) -> StepBench:
         tokenizer=CharTokenizer(),
         quantizer=Lsq(),
         features=LogMelSettings(),
-        objective=Objective(),
-        **{"attention": None, "seconds": 0.5, **changes},
+        **{"attention": None, "seconds": 0.5, "objective": Objective(), **changes},
     )
 
 
@@ -45,10 +46,12 @@ def test_every_kind_of_step_is_timed_in_every_round_beside_the_plain_one():
     assert all(cost.to_dict()["wall_seconds"] > 0 for cost in costs)
 
 
-@pytest.mark.parametrize("attention", [None, decoder_tiny()], ids=["ctc", "hybrid"])
-def test_the_plain_step_has_the_largest_members_gradients(attention):
+@pytest.mark.parametrize(
+    "outputs", [{}, {"attention": decoder_tiny()}, WITHOUT_CTC], ids=["ctc", "hybrid", "attention"]
+)
+def test_the_plain_step_has_the_largest_members_gradients(outputs):
     """At full precision the elastic network computes what the ordinary one does."""
-    bench = make_bench(attention=attention)
+    bench = make_bench(**outputs)
     plain, network = bench.step(Kind(PLAIN))
     elastic, task = bench.step(next(kind for kind in bench.kinds() if kind.case == "3-64-32bit alone"))
     assert isinstance(task, SpeechTask)
@@ -93,6 +96,8 @@ def test_the_peak_of_memory_grows_with_the_batch():
     ("changes", "message"),
     [
         ({"precision": "8"}, "precision must be 32-true or bf16-mixed; found '8'. Choose"),
+        ({"ctc": False}, "requires a CTC output or an attention decoder; found neither. Give ctc=true"),
+        (WITHOUT_CTC | {"objective": Objective()}, "requires ctc_weight=0 and intermediate=0; found ctc_weight=0.2"),
         ({"utterances": 3}, "requires 4 utterances; found 3. Ask"),
     ],
 )
@@ -114,6 +119,7 @@ def test_pretrained_encoders_are_timed_beside_transformers():
     step()
     trained = {name for name, weight in network.named_parameters() if weight.grad is not None}
     assert "lm_head.weight" in trained
+    assert Kind(CASE) not in replace(bench, **WITHOUT_CTC).kinds()  # there it has a CTC output
     assert not any("feature_extractor" in name for name in trained)
 
 

@@ -62,6 +62,7 @@ def make_run(folder: Path, seconds: float = 100.0, **changes: Any) -> TrainingRu
         ({"steps": 20}, "updates 10 there, 20 here"),
         ({"data_hash": "xyz"}, "data abc there, xyz here"),
         ({"init": "dense.ckpt", "seed": 1}, "seed 0 there, 1 here; start None there, dense.ckpt here"),
+        ({"ctc": False}, "CTC output True there, False here"),
         ({"attention": {"num_layers": 2}}, "attention decoder None there, {'num_layers': 2} here"),
     ],
 )

@@ -75,6 +75,8 @@ def test_evaluation_knows_nothing_of_it():
     assert plain.state_dict().keys() == adaptive.state_dict().keys()
     for member in (plain.space.largest, plain.space.smallest):
         one, other = (learn(task.eval(), batch, member) for task in (plain, adaptive))
+        assert one.log_probs is not None
+        assert other.log_probs is not None
         assert torch.equal(one.log_probs, other.log_probs)
         assert one.spelt is not None
         assert other.spelt is not None

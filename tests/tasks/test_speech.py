@@ -6,6 +6,7 @@ import torch
 from allinone.layers import LogMelSettings, SpecAugment
 from allinone.quantization import Lsq
 from allinone.subnet import SearchSpace, SubnetConfig
+from allinone.tasks import build_network
 from allinone.tasks.speech import SpeechTask
 from allinone.text import CharTokenizer
 from allinone.training import Objective
@@ -28,7 +29,7 @@ def test_what_is_shared_is_computed_once_for_all_members(front_end_bits):
         assert shared.x.shape[-1] == (80 if front_end_bits is None else 16)
         for member in (task.space.largest, task.space.smallest):
             alone = task(batch.waveforms, batch.lengths, member)
-            assert torch.equal(task.recognise(shared, member).log_probs, alone.log_probs)
+            assert torch.equal(task.recognise(shared, member).required_log_probs(), alone.log_probs)
 
 
 def test_features_are_masked_only_where_seeds_are_given():
@@ -94,7 +95,22 @@ def test_mixed_precision_multiplies_in_sixteen_bits_and_keeps_features_and_losse
     losses.sum().backward()
     assert seen == [torch.bfloat16] * len(layers)
     assert torch.equal(features, task.features(1000 * batch.waveforms, batch.lengths)[0])
+    assert output.log_probs is not None
     assert output.log_probs.dtype == losses.dtype == torch.float32
     assert {parameter.grad.dtype for parameter in task.parameters() if parameter.grad is not None} == {torch.float32}
     exact = task(1000 * batch.waveforms, batch.lengths, task.space.largest).log_probs
     assert 0 < (output.log_probs - exact).abs().max() < 0.1
+
+
+def test_a_network_without_a_ctc_output_has_none_and_needs_an_attention_decoder():
+    task, batch = make_task(attention=DECODER, ctc=False).eval(), make_batch()
+    assert task.head is None
+    assert not any(name.startswith("head") for name in task.state_dict())
+    heard = task(batch.waveforms, batch.lengths, task.space.smallest)
+    assert heard.log_probs is None
+    assert heard.keep(torch.tensor([1])).log_probs is None
+    message = r"A network requires a CTC output or an attention decoder; found neither\. Give ctc=true or attention="
+    with pytest.raises(ValueError, match=message):
+        make_task(ctc=False)
+    with pytest.raises(ValueError, match=message):
+        build_network(task.layout, LogMelSettings(), task.tokenizer, task.space.largest, ctc=False)

@@ -1,5 +1,7 @@
 """One training step gives the gradients of the equation, however it is computed."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -13,9 +15,15 @@ SMALLEST, MIDDLE, SHALLOW = (SubnetConfig.parse(name) for name in ("2-12-4bit", 
 OBJECTIVES = [
     Objective(),
     Objective(intermediate=0.3),
+    Objective(ctc_weight=0.0),
     Objective(Weights(0.8, 0.0), Weights(1.0, 0.0)),
     Objective(Weights(1, 0.005), Weights(1, 0.1)),
     Objective(divergence=AlphaDivergence(), hidden=0.5),
+]
+OUTPUTS = [
+    pytest.param({}, id="ctc"),
+    pytest.param({"attention": DECODER}, id="hybrid"),
+    pytest.param({"attention": DECODER, "ctc": False}, id="attention"),
 ]
 
 
@@ -24,6 +32,11 @@ def step(task, batch, plan, objective, scale=1.0, teacher=None):
     one_pass(task, batch, plan, objective, scale=scale, backward=torch.Tensor.backward, draw=draw, teacher=teacher)
     touch_all(task.parameters()).backward()
     return [parameter.grad for parameter in task.parameters()]
+
+
+def without_ctc(objective, outputs):
+    """The objective of a network with these outputs."""
+    return objective if outputs.get("ctc", True) else replace(objective, ctc_weight=0.0, intermediate=0.0)
 
 
 def naive(task, batch, plan, objective, scale=1.0):
@@ -43,10 +56,11 @@ def naive(task, batch, plan, objective, scale=1.0):
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("attention", [None, DECODER], ids=["ctc", "hybrid"])
+@pytest.mark.parametrize("outputs", OUTPUTS)
 @pytest.mark.parametrize("front_end_bits", [None, 8, 32])
-def test_a_step_gives_the_gradient_of_the_equation(objective, front_end_bits, attention):
-    task, batch = make_task(bits=(4, 8), front_end_bits=front_end_bits, attention=attention).train(), make_batch()
+def test_a_step_gives_the_gradient_of_the_equation(objective, front_end_bits, outputs):
+    objective = without_ctc(objective, outputs)
+    task, batch = make_task(bits=(4, 8), front_end_bits=front_end_bits, **outputs).train(), make_batch()
     plan = assign(batch, [task.space.largest, SMALLEST, MIDDLE, SHALLOW], in_batch=False, step=0)
     for found, expected in zip(
         step(task, batch, plan, objective, 0.25), naive(task, batch, plan, objective, 0.25), strict=True
@@ -54,15 +68,14 @@ def test_a_step_gives_the_gradient_of_the_equation(objective, front_end_bits, at
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("attention", [None, DECODER], ids=["ctc", "hybrid"])
-def test_a_step_in_parts_gives_the_gradient_of_the_equation_on_the_parts(attention):
-    task, batch = make_task(bits=(4, 8), attention=attention).train(), make_batch((0.9, 0.8, 0.7, 0.65, 0.5))
+@pytest.mark.parametrize("outputs", OUTPUTS)
+def test_a_step_in_parts_gives_the_gradient_of_the_equation_on_the_parts(outputs):
+    objective = without_ctc(Objective(), outputs)
+    task, batch = make_task(bits=(4, 8), **outputs).train(), make_batch((0.9, 0.8, 0.7, 0.65, 0.5))
     members = [task.space.largest, SMALLEST, MIDDLE]
     plan = assign(batch, members, in_batch=True, step=1)
     assert sorted(row for part in plan for row in part.rows) == list(range(len(batch)))
-    for found, expected in zip(
-        step(task, batch, plan, Objective()), naive(task, batch, plan, Objective()), strict=True
-    ):
+    for found, expected in zip(step(task, batch, plan, objective), naive(task, batch, plan, objective), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -117,18 +130,19 @@ def test_a_lone_member_learns_from_the_transcripts_alone():
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("attention", [None, DECODER], ids=["ctc", "hybrid"])
+@pytest.mark.parametrize("outputs", OUTPUTS)
 @pytest.mark.parametrize("in_batch", [False, True])
-def test_a_teacher_from_outside_teaches_a_lone_member_and_stays_as_it_is(attention, in_batch):
+def test_a_teacher_from_outside_teaches_a_lone_member_and_stays_as_it_is(outputs, in_batch):
     """A stand-alone twin with distillation: Eq. 4 with the largest member of another network as p_max."""
-    task, batch = make_task(bits=(4, 8), attention=attention).train(), make_batch()
-    teacher = perturb(make_task(bits=(4, 8), attention=attention, seed=1)).eval().requires_grad_(False)
+    objective = without_ctc(Objective(), outputs)
+    task, batch = make_task(bits=(4, 8), **outputs).train(), make_batch()
+    teacher = perturb(make_task(bits=(4, 8), **outputs, seed=1)).eval().requires_grad_(False)
     plan = assign(batch, [SMALLEST], in_batch=in_batch, step=0)
-    found = step(task, batch, plan, OBJECTIVES[0], teacher=teacher)
+    found = step(task, batch, plan, objective, teacher=teacher)
     output, lesson = learn(task, batch, SMALLEST), learn(teacher, batch, teacher.space.largest)
-    weights = Objective().depth
-    own = Objective().losses(output, batch.labels, batch.label_lengths)
-    loss = weights.loss * own + weights.distillation * Objective().divergences(output, lesson)
+    weights = objective.depth
+    own = objective.losses(output, batch.labels, batch.label_lengths)
+    loss = weights.loss * own + weights.distillation * objective.divergences(output, lesson)
     parameters = list(task.parameters())
     expected = torch.autograd.grad(loss.sum(), parameters, allow_unused=True, materialize_grads=True)
     for one, two in zip(found, expected, strict=True):

@@ -6,9 +6,9 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from allinone.layers.elastic import Elastic
-from allinone.losses import AlphaDivergence, Kl
+from allinone.losses import AlphaDivergence, Kl, attention_losses
 from allinone.quantization import Lsq
-from allinone.subnet import LayerConfig, SubnetConfig
+from allinone.subnet import LayerConfig, SandwichSampler, SubnetConfig
 from allinone.tasks.output import Output
 from allinone.training import (
     AdamW,
@@ -18,11 +18,13 @@ from allinone.training import (
     InverseSquareRoot,
     LinearDecay,
     Objective,
+    OnePassModule,
     Weights,
 )
 from allinone.training.checkpoints import newest_readable, read_checkpoint, step_checkpoints
 from allinone.training.ledger import Ledger
 from allinone.training.resume import refuse_changes
+from tests.laws.examples import DECODER, make_task
 
 LARGEST = SubnetConfig.parse("12-2048-8bit")
 
@@ -81,6 +83,8 @@ def test_a_distance_from_the_teacher_is_its_divergence_and_the_weighted_distance
     for divergence in (Kl(), AlphaDivergence()):
         objective = Objective(ctc_weight=0.3, divergence=divergence, hidden=0.5)
         found = objective.divergences(member, teacher)
+        assert member.log_probs is not None
+        assert teacher.log_probs is not None
         assert member.spelt is not None
         assert teacher.spelt is not None
         for index, (frames, labels) in enumerate(((5, 3), (3, 2))):
@@ -88,6 +92,42 @@ def test_a_distance_from_the_teacher_is_its_divergence_and_the_weighted_distance
             spelt = divergence(member.spelt, teacher.spelt)[index, :labels].mean()
             hidden = (member.encoded - teacher.encoded)[index, :frames].square().mean()
             torch.testing.assert_close(found[index], 0.3 * heard + 0.7 * spelt + 0.5 * hidden)
+
+
+def test_what_weighs_nothing_is_not_computed():
+    torch.manual_seed(0)
+    lengths, labels, nothing = torch.tensor([5, 3]), torch.tensor([[1, 2], [3, 0]]), torch.full((2, 5, 4), torch.nan)
+    label_lengths, spelt = torch.tensor([2, 1]), torch.randn(2, 3, 4).log_softmax(-1)
+    for log_probs in (nothing, None):
+        output = Output(log_probs, lengths, torch.randn(2, 5, 6), (), spelt, label_lengths + 1)
+        losses = Objective(ctc_weight=0.0).losses(output, labels, label_lengths)
+        assert torch.equal(losses, attention_losses(spelt, labels, label_lengths, 0.1))
+        assert Objective(ctc_weight=0.0).divergences(output, output).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("objective", "found"),
+    [
+        (Objective(), r"found ctc_weight=0\.2 and intermediate=0\.0"),
+        (Objective(ctc_weight=0, intermediate=0.3), r"found ctc_weight=0 and intermediate=0\.3"),
+    ],
+)
+def test_an_objective_that_asks_for_a_ctc_output_that_is_not_there_is_refused(objective, found):
+    objective.refuse_misfit(ctc=True)
+    Objective(ctc_weight=0.0).refuse_misfit(ctc=False)
+    message = rf"without a CTC output requires ctc_weight=0 and intermediate=0; {found}\. Give .*, or ctc=true\."
+    with pytest.raises(ValueError, match=message):
+        objective.refuse_misfit(ctc=False)
+    task = make_task(attention=DECODER, ctc=False)
+    with pytest.raises(ValueError, match=message):
+        OnePassModule(
+            task=task,
+            sampler=SandwichSampler(task.space),
+            objective=objective,
+            optimizer=AdamW(lr=1e-2),
+            schedule=CosineDecay(0.1),
+            max_steps=1,
+        )
 
 
 def test_an_impossible_objective_is_refused():

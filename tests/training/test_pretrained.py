@@ -112,6 +112,7 @@ def test_an_output_that_is_not_there_or_of_other_labels_begins_anew(directories,
     folder = directories["data2vec"]
     for labels in (CharTokenizer(), VocabularyTokenizer(("<pad>", "|", "A"))):
         task = make_task(pretrained_layout(folder), tokenizer=labels)
+        assert task.head is not None
         head = task.head.weight.detach().clone()
         with caplog.at_level("INFO"):
             take_over_pretrained(task, folder)

@@ -13,14 +13,15 @@ from allinone.subnet import SubnetConfig
 from allinone.tasks import describe
 from allinone.tasks.speech import SpeechTask
 from allinone.training.start import load_task, refuse_other_heads, take_over_checkpoint
-from tests.laws.examples import make_batch, make_task, perturb
+from tests.laws.examples import DECODER, make_batch, make_task, perturb
 
 KIND: dict[str, Any] = {"bits": (8, 32), "num_heads": 4, "positions": "relative", "head_dim": 6}
 
 
 def write(task: SpeechTask, path: Path) -> Path:
     """A checkpoint of a supernet."""
-    parts = {part: describe(getattr(task, part)) for part in ("layout", "space", "tokenizer", "quantizer", "attention")}
+    kinds = ("layout", "space", "tokenizer", "quantizer", "attention", "ctc")
+    parts = {part: describe(getattr(task, part)) for part in kinds}
     about = parts | {"features": describe(task.features.settings)}
     state = {f"task.{name}": weight for name, weight in task.state_dict().items()}
     torch.save({"allinone": about, "state_dict": state}, path)
@@ -94,6 +95,32 @@ def test_heads_of_another_size_are_refused_although_their_weights_have_the_same_
         take_over_checkpoint(task, write(source, tmp_path / "source.ckpt"))
     with pytest.raises(ValueError, match=message):
         refuse_other_heads(task, source.build(source.space.largest), "a plain network")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "change"),
+    [(True, False, "the CTC output is left out"), (False, True, "the CTC output begins anew")],
+)
+def test_a_network_starts_from_one_with_or_without_a_ctc_output_and_says_so(before, now, change, tmp_path, caplog):
+    source = perturb(make_task(bits=(8, 32), attention=DECODER, ctc=before, heads=(1, 2)))
+    task = make_task(bits=(8, 32), attention=DECODER, ctc=now, heads=(1, 2), seed=1)
+    path = write(source, tmp_path / "source.ckpt")
+    assert load_task(path)[0].ctc == before
+    with caplog.at_level("INFO"):
+        take_over_checkpoint(task, path)
+    assert f"Took over the weights of {path}; {change}." in caplog.text
+    theirs = source.state_dict()
+    for name, weight in task.state_dict().items():
+        if "log_scales" not in name and not name.startswith("head."):
+            assert torch.equal(weight, theirs[name]), name
+
+
+def test_an_older_checkpoint_has_a_ctc_output(tmp_path):
+    path = write(make_task(), tmp_path / "source.ckpt")
+    checkpoint = torch.load(path)
+    del checkpoint["allinone"]["ctc"]
+    torch.save(checkpoint, path)
+    assert load_task(path)[0].ctc
 
 
 @pytest.mark.parametrize("name", ["dense", "hybrid"])

@@ -1,0 +1,37 @@
+"""What a member costs as a whole system: its encoder and what it says labels with."""
+
+from allinone.models import DecoderLayout, Layout, encoder_cost, tensor_cost
+from allinone.models.inventory import head_tensors
+from allinone.quantization import AbsMax, Quantizer
+from allinone.subnet import Cost, SubnetConfig
+
+
+def system_cost(
+    layout: Layout,
+    attention: DecoderLayout | None,
+    subnet: SubnetConfig,
+    quantizer: Quantizer,
+    vocab_size: int,
+    ctc: bool = True,
+) -> Cost:
+    """What a member costs: the papers count the encoder, the artefact stores head and decoder as well.
+
+    Args:
+        layout: the family of encoders.
+        attention: sizes of the attention decoder; None if there is none.
+        subnet: the member.
+        quantizer: how weights are rounded.
+        vocab_size: number of labels.
+        ctc: whether there is a CTC output.
+    """
+    granularity = quantizer.granularity
+    outputs = tuple(head_tensors(layout, vocab_size)) if ctc else ()
+    if attention is not None:
+        outputs += tuple(attention.tensors(subnet.decoder or attention.whole, layout.dim, vocab_size))
+    return sum((tensor_cost(spec, granularity) for spec in outputs), encoder_cost(layout, subnet, granularity))
+
+
+def full_system_bytes(layout: Layout, attention: DecoderLayout | None, vocab_size: int, ctc: bool = True) -> int:
+    """Bytes of everything that the whole network stores at full precision: the 1 of every system ratio."""
+    largest = SubnetConfig.uniform(layout.num_layers, layout.ffn_dim)
+    return system_cost(layout, attention, largest, AbsMax(), vocab_size, ctc).bytes_stored
