@@ -3,6 +3,17 @@
 import json
 
 TINY = ("experiment=tiny_synthetic", "device=cpu", "format=json")
+SMALL = ("space.depths=[1,2]", "space.widths=[24,48]", "augment=none")
+TINY_WAV2VEC2 = {
+    "model_type": "wav2vec2",
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "conv_dim": [16] * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+}
 
 
 def test_steps_are_given_as_ratios(call, here):
@@ -13,6 +24,18 @@ def test_steps_are_given_as_ratios(call, here):
     assert {"weights", "front_end", "process_ratio", "wall_ratio", "peak_memory", "memory_ratio"} <= set(rows[0])
     assert rows[0]["wall_ratio"] == 1
     assert list(here.iterdir()) == []
+
+
+def test_a_comparison_that_lacks_its_package_is_left_out_and_said_once(call, here, monkeypatch):
+    monkeypatch.setattr("allinone.report.machine._version", lambda package: None)
+    monkeypatch.setattr("allinone.report.published_step.find_spec", lambda package: None)
+    (here / "config.json").write_text(json.dumps(TINY_WAV2VEC2))
+    arguments = (*TINY, "network=pretrained", f"network.folder={here}", "features=waveform", *SMALL, "rounds=1")
+    said = call("bench", "step", *arguments, "seconds=0.5")
+    assert said.code == 0, said.err
+    assert not any("transformers" in row["case"] for row in json.loads(said.out))
+    assert said.err.count("transformers is missing, which the comparison with transformers in bench step") == 1
+    assert "pip install 'allinone[huggingface]'." in said.err
 
 
 def test_waiting_for_data_is_measured_on_the_corpus(call, here, corpus):
