@@ -46,6 +46,39 @@ def test_waiting_for_data_is_measured_on_the_corpus(call, here, corpus):
     assert 0 <= row["share"] < 1
 
 
+def test_importing_a_directory_is_measured(call, here, directories, monkeypatch):
+    monkeypatch.setattr("allinone.report.machine._version", lambda package: None)
+    monkeypatch.setattr("allinone.report.pretrained_bench.find_spec", lambda package: None)
+    arguments = ("bench", "pretrained", f"init={directories['wavlm base']}", "rounds=1")
+    said = call(*arguments, "format=json")
+    assert said.code == 0, said.err
+    (row,) = json.loads(said.out)
+    assert row["import"] == "ours"
+    assert {"wall_seconds", "process_seconds", "wall_ratio", "peak_memory", "memory_ratio", "weights_bytes"} < set(row)
+    assert said.err.count("transformers is missing, which the comparison") == 1
+    table = call(*arguments).out
+    assert "wavlm of 2 layers" in table
+    assert "0 MB of weights" in table
+    assert list(here.iterdir()) == []
+
+
+def test_without_a_directory_one_of_random_weights_is_imported(call, here, directories, monkeypatch, tmp_path):
+    monkeypatch.setattr("allinone.report.pretrained_bench.find_spec", lambda package: None)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    network = ("network=pretrained", f"network.folder={directories['hubert base']}")
+    said = call("bench", "pretrained", *network, "rounds=1")
+    assert said.code == 0, said.err
+    assert "(random weights)" in said.out
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+    assert list(here.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_imported_is_refused(call, here):
+    said = call("bench", "pretrained", f"init={here}")
+    assert (said.code, said.out) == (1, "")
+    assert "needs a config.json; found none at" in said.err
+
+
 def test_ways_of_decoding_are_timed_beside_greedy_decoding_and_the_encoder(call, here, trained):
     arguments = ("bench", "decode", f"checkpoint={trained.checkpoint}", "rounds=1", "utterances=4", "device=cpu")
     said = call(*arguments, "decoder=joint", "decoder.ctc_weight=1", "format=json")
@@ -66,5 +99,5 @@ def test_nothing_cannot_be_timed(call, here, trained):
 def test_bench_alone_names_the_benchmarks(call):
     said = call("bench")
     assert said.code == 2
-    assert "bench step, bench data, bench decode" in said.err
+    assert "bench step, bench data, bench decode, bench pretrained" in said.err
     assert "found 'bench'" in said.err
