@@ -27,7 +27,7 @@ ALLOWED = {
     "omegaconf": {"cli"},
     "lightning": {"training", "data", "cli"},
     "flashlight": set(),  # torchaudio wraps it
-    "transformers": {"report/published_step.py"},  # what ours is measured against
+    "transformers": {"report/published_step.py", "report/published_import.py"},  # what ours is measured against
     "torchaudio": {"layers/features.py", "export/audio.py", "decoding/flashlight.py"},  # in maintenance: in few files
 }
 WITHOUT_TORCH = {"subnet", "scoring", "text"}

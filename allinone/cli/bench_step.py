@@ -1,5 +1,6 @@
 """`allinone bench step`: what a training step costs, as ratios to a step of the largest network alone."""
 
+import logging
 import sys
 
 import torch
@@ -9,7 +10,9 @@ from rich.console import Console
 
 from allinone.cli.devices import device
 from allinone.cli.tables import Column, check_format, show_json, show_table
+from allinone.report.machine import lacks
 from allinone.report.memory import peak_memory
+from allinone.report.published_step import has_published
 from allinone.report.step_bench import StepBench
 from allinone.report.step_cases import Kind
 from allinone.text import CharTokenizer, Tokenizer
@@ -23,6 +26,9 @@ COLUMNS = (
     Column("memory", "memory_ratio", "{}"),
     Column("seconds", "wall_seconds", "{:.3f}"),
 )
+
+
+logger = logging.getLogger(__name__)
 
 
 def run(config: DictConfig) -> None:
@@ -45,6 +51,8 @@ def run(config: DictConfig) -> None:
         device=device(config.device),
         seed=config.seed,
     )
+    if has_published(bench.layout) and (missing := lacks("huggingface")):
+        logger.info(missing)
     console = Console(file=sys.stderr)
     with console.status("measuring") as status:
 

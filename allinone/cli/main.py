@@ -25,6 +25,7 @@ VERBS = {
     "bench step": "what a training step costs, in steps of the largest network alone",
     "bench data": "how long a training waits for its data",
     "bench decode": "how many seconds of audio a second become text, by any decoder",
+    "bench pretrained": "what it costs to start from a pretrained directory, in seconds and memory",
     "doctor": "whether this machine is fit, and whether a training fits into it",
 }
 TAKES_FILES = ("transcribe", "score")  # verbs that also take plain paths after --
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(USAGE.format(verbs="\n".join(f"  {verb:<14}{what}" for verb, what in VERBS.items())), flush=True)
+        print(USAGE.format(verbs="\n".join(f"  {verb:<18}{what}" for verb, what in VERBS.items())), flush=True)
         return 0
     verb, overrides = split_verb(arguments)
     if verb not in VERBS:

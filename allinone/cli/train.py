@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from allinone.cli.members import members_to_list
 from allinone.cli.processes import is_first
 from allinone.cli.run_folder import CHECKPOINTS, FINISHED
-from allinone.data import Batch, SpeechDataModule
+from allinone.data import SAMPLE_RATE, Batch, SpeechDataModule
 from allinone.export.artefact import read_artefact
 from allinone.layers import FeatureSettings
 from allinone.models import Layout
@@ -135,6 +135,7 @@ def _task(
     """The supernet; one that starts from trained weights keeps their labels."""
     features: FeatureSettings = instantiate(config.features)
     refuse_other_features(layout, features)
+    _refuse_other_rate(features)
     return SpeechTask(
         layout=layout,
         space=space,
@@ -148,6 +149,15 @@ def _task(
         layer_drop=config.layer_drop,
         first_scales=first_scales,
     )
+
+
+def _refuse_other_rate(features: FeatureSettings) -> None:
+    """Raises ValueError unless features are of waveforms as the data bring them."""
+    if features.sample_rate != SAMPLE_RATE:
+        raise ValueError(
+            f"Training requires features of waveforms at {SAMPLE_RATE} Hz, to which recordings of other rates are "
+            f"resampled; found {features.sample_rate} Hz. Leave features.sample_rate as it was."
+        )
 
 
 def _tokenizer(config: DictConfig, data: SpeechDataModule) -> Tokenizer:

@@ -1,6 +1,7 @@
 """`allinone transcribe`: recordings to text with an exported member."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from omegaconf import DictConfig, ListConfig
 
 from allinone.cli.tables import check_format, console, show_json
 from allinone.decoding import Hypothesis, NoCtc, NoSpeller
+from allinone.export.audio import open_audio
 from allinone.export.recogniser import Recogniser, load, text_of
 from allinone.scoring import ErrorCounts, character_errors, word_errors
 from allinone.scoring.marking import marked
@@ -27,11 +29,13 @@ class Transcript:
 
     Args:
         audio: where the recording is.
+        sample_rate: of the recording, in Hz.
         windows: for each window of it the hypotheses, the best first.
         reference: what was said.
     """
 
     audio: str
+    sample_rate: int
     windows: Sequence[Sequence[Hypothesis]]
     reference: str | None = None
 
@@ -88,6 +92,7 @@ def run(config: DictConfig, files: Sequence[str] = ()) -> None:
         show_json([transcript.to_dict() for transcript in transcripts])
     else:
         _show_score(transcripts)
+    _tell_resampling(transcripts, recogniser.sample_rate)
     if len(transcripts) < len(audio):
         logger.error("%d of %d recordings could not be transcribed.", len(audio) - len(transcripts), len(audio))
         raise SystemExit(1)
@@ -96,6 +101,8 @@ def run(config: DictConfig, files: Sequence[str] = ()) -> None:
 def _transcript(recogniser: Recogniser, path: str, references: Mapping[str, str] | None) -> Transcript | None:
     try:
         windows = recogniser.hypotheses_of_file(path)
+        with open_audio(Path(path)) as file:
+            sample_rate = file.samplerate
     except (NoCtc, NoSpeller):
         raise
     except (ValueError, OSError) as error:
@@ -104,7 +111,15 @@ def _transcript(recogniser: Recogniser, path: str, references: Mapping[str, str]
     name = Path(path).stem
     if references is not None and name not in references:
         logger.warning("The references have no line of id %r: %s is not scored.", name, path)
-    return Transcript(path, windows, (references or {}).get(name))
+    return Transcript(path, sample_rate, windows, (references or {}).get(name))
+
+
+def _tell_resampling(transcripts: Sequence[Transcript], wanted: int) -> None:
+    """Says once which recordings had another sample rate than the network."""
+    rates = Counter(transcript.sample_rate for transcript in transcripts if transcript.sample_rate != wanted)
+    if rates:
+        found = ", ".join(f"{count} from {rate} Hz" for rate, count in sorted(rates.items()))
+        logger.info("Resampled to %d Hz, the rate of the network: %s.", wanted, found)
 
 
 def _references(table: Path) -> dict[str, str]:

@@ -50,6 +50,11 @@ class Recogniser:
         return self._artefact.manifest.member
 
     @property
+    def sample_rate(self) -> int:
+        """Samples per second that the network hears; recordings at other rates are resampled."""
+        return self._artefact.sample_rate
+
+    @property
     def manifest(self) -> Manifest:
         """What is known about the member: sizes, error rates, hashes."""
         return self._artefact.manifest

@@ -25,13 +25,25 @@ def read_weights(folder: Path) -> Mapping[str, Tensor]:
     Raises:
         ValueError: if there are none, if a shard is missing, or if a file cannot be read without running code.
     """
-    readers: dict[str, Callable[[Path], Mapping[str, Tensor]]] = {_SAFE: _read_safetensors, _PICKLED: read_state_dict}
-    for name, read in readers.items():
+    files = weight_files(folder)
+    read: Callable[[Path], Mapping[str, Tensor]] = (
+        _read_safetensors if files[0].suffix == Path(_SAFE).suffix else read_state_dict
+    )
+    shards = map(read, files)
+    return LazyTensors({key: partial(shard.__getitem__, key) for shard in shards for key in shard})
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold the weights of a Hugging Face directory.
+
+    Raises:
+        ValueError: if there are none, or if a shard is missing.
+    """
+    for name in (_SAFE, _PICKLED):
         if (folder / name).is_file():
-            return read(folder / name)
+            return [folder / name]
         if (folder / f"{name}{_INDEX}").is_file():
-            shards = map(read, _shards(folder / f"{name}{_INDEX}"))
-            return LazyTensors({key: partial(shard.__getitem__, key) for shard in shards for key in shard})
+            return _shards(folder / f"{name}{_INDEX}")
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "an empty directory"
     raise ValueError(
         f"A Hugging Face directory needs weights in {_SAFE} or {_PICKLED}, whole or in shards with a list of them "

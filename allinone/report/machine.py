@@ -17,7 +17,11 @@ from typing import Literal
 import torch
 
 # what the extras bring: package, what it is for
-EXTRAS = {"beam": ("flashlight-text", "beam search"), "wandb": ("wandb", "logging to Weights & Biases")}
+EXTRAS = {
+    "beam": ("flashlight-text", "beam search"),
+    "huggingface": ("transformers", "the comparison with transformers in bench step and bench pretrained"),
+    "wandb": ("wandb", "logging to Weights & Biases"),
+}
 _PAIR = ("torch", "torchaudio")
 _SPACE = 2e9  # bytes: the embedded corpus, decoded, and a run of its recipe
 
@@ -59,6 +63,14 @@ def code() -> str:
         return known
 
 
+def lacks(extra: str) -> str | None:
+    """What to say where the package of an extra is missing; None where it is installed."""
+    package, use = EXTRAS[extra]
+    if _version(package) is not None:
+        return None
+    return f"{package} is missing, which {use} needs: pip install 'allinone[{extra}]'."
+
+
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -92,12 +104,10 @@ def _versions() -> Finding:
 
 def _extras() -> Iterator[Finding]:
     for extra, (package, use) in EXTRAS.items():
-        number = _version(package)
-        if number is None:
-            says = f"{package} is missing, which {use} needs: pip install 'allinone[{extra}]'."
-            yield Finding(f"extra {extra}", "partly", says)
+        if missing := lacks(extra):
+            yield Finding(f"extra {extra}", "partly", missing)
         else:
-            yield Finding(f"extra {extra}", "yes", f"{package} {number} is there for {use}.")
+            yield Finding(f"extra {extra}", "yes", f"{package} {_version(package)} is there for {use}.")
 
 
 def _version(package: str) -> str | None:

@@ -1,25 +1,41 @@
-"""The peak memory of a training step, measured in a process of its own."""
+"""Time and peak memory of work, measured in a process of its own."""
 
 import multiprocessing
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from allinone.report.interleaved import Timing
 from allinone.report.noise import noise_batch
 from allinone.report.step_bench import StepBench
 from allinone.report.step_cases import Kind
 from allinone.report.training_step import TrainingStep
 
 _STATUS, _SYSTEM = Path("/proc/self/status"), Path("/proc/meminfo")
-Action = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What some work took.
+
+    Args:
+        timing: its seconds.
+        peak: the most memory it needed, without interpreter and libraries, in bytes; None on systems that do not tell
+            (other than Linux, without a GPU).
+    """
+
+    timing: Timing
+    peak: int | None
 
 
 def peak_memory(bench: StepBench, kind: Kind) -> int | None:
     """The most memory that two of the steps that :class:`StepBench` times needed; as :func:`peak_of_training`."""
-    return _in_fresh_process(_bench, bench.device, bench, kind)
+    return in_fresh_process(_bench, bench, kind, device=bench.device).peak
 
 
 def peak_of_training(step: TrainingStep, utterances: int, seconds: float) -> int | None:
@@ -37,7 +53,7 @@ def peak_of_training(step: TrainingStep, utterances: int, seconds: float) -> int
     Raises:
         MemoryError: if there is not enough.
     """
-    return _in_fresh_process(_train, step.device, step, utterances, seconds)
+    return in_fresh_process(_train, step, utterances, seconds, device=step.device).peak
 
 
 def available_memory(device: str) -> int | None:
@@ -47,42 +63,68 @@ def available_memory(device: str) -> int | None:
     return _bytes(_SYSTEM, "MemAvailable") if _SYSTEM.exists() else None
 
 
-def _in_fresh_process(prepare: Callable[..., Action], device: str, *settings: object) -> int | None:
+def in_fresh_process(
+    work: Callable[..., object],
+    *settings: object,
+    device: str = "cpu",
+    ready: Callable[..., object] | None = None,
+) -> Spent:
+    """Does some work in a new process that has loaded the libraries, with as many threads as this one.
+
+    Memory on the processor is what the process holds, pages of mapped files included.
+
+    Args:
+        work: what is measured: a function of some module.
+        settings: its arguments.
+        device: whose memory counts.
+        ready: what is done with the same arguments before, unmeasured; None is nothing.
+
+    Raises:
+        MemoryError: if there is not enough.
+    """
     context = multiprocessing.get_context("forkserver")  # fresh processes that find the libraries loaded
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(1, context) as pool:
         try:
-            return pool.submit(_peak, prepare, device, torch.get_num_threads(), settings).result()
+            return pool.submit(_measure, work, settings, device, ready, torch.get_num_threads()).result()
         except (BrokenProcessPool, torch.OutOfMemoryError) as error:
             raise MemoryError("the process ran out of memory") from error
 
 
-def _peak(prepare: Callable[..., Action], device: str, threads: int, settings: tuple[object, ...]) -> int | None:
+def _measure(
+    work: Callable[..., object],
+    settings: tuple[object, ...],
+    device: str,
+    ready: Callable[..., object] | None,
+    threads: int,
+) -> Spent:
     torch.set_num_threads(threads)
+    if ready is not None:
+        ready(*settings)
     on_gpu = torch.device(device).type == "cuda"
-    if not on_gpu and not _STATUS.exists():
-        return None
-    before = 0 if on_gpu else _bytes(_STATUS, "VmRSS")
-    act = prepare(*settings)
-    act()
-    act()
-    return torch.cuda.max_memory_allocated() if on_gpu else _bytes(_STATUS, "VmHWM") - before
+    tells = on_gpu or _STATUS.exists()
+    before = _bytes(_STATUS, "VmRSS") if tells and not on_gpu else 0
+    wall, process = time.perf_counter(), time.process_time()
+    result = work(*settings)
+    timing = Timing(time.perf_counter() - wall, time.process_time() - process)
+    del result  # until here it was held
+    if not tells:
+        return Spent(timing, None)
+    return Spent(timing, torch.cuda.max_memory_allocated() if on_gpu else _bytes(_STATUS, "VmHWM") - before)
 
 
-def _bench(bench: StepBench, kind: Kind) -> Action:
+def _bench(bench: StepBench, kind: Kind) -> None:
     step, module = bench.step(kind)
-
-    def act() -> None:
+    for _ in range(2):
         module.zero_grad(set_to_none=True)
         step()
 
-    return act
 
-
-def _train(training: TrainingStep, utterances: int, seconds: float) -> Action:
+def _train(training: TrainingStep, utterances: int, seconds: float) -> None:
     step = training.build(training.task())
     batch = noise_batch(utterances, seconds, training.tokenizer.vocab_size)
-    return lambda: step(batch, 0)
+    for _ in range(2):
+        step(batch, 0)
 
 
 def _bytes(file: Path, kind: str) -> int:

@@ -14,10 +14,14 @@ from allinone.models.published_config import write_config
 CASE = "transformers' own step"
 
 
+def has_published(layout: Layout) -> bool:
+    """Whether `transformers` has such a network with a CTC output."""
+    return isinstance(layout, TransformerLayout) and isinstance(layout.front_end, WaveformLayout)
+
+
 def has_published_step(layout: Layout) -> bool:
-    """Whether `transformers` is installed and has such a network with a CTC output."""
-    raw = isinstance(layout, TransformerLayout) and isinstance(layout.front_end, WaveformLayout)
-    return raw and find_spec("transformers") is not None
+    """Whether it has one and is installed."""
+    return has_published(layout) and find_spec("transformers") is not None
 
 
 def published_step(

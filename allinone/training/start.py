@@ -49,8 +49,8 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
 
     The same supernet takes over everything, scales included. Another one (other depths, widths, heads or bits) takes
     the weights of the checkpoint's largest member. If its members had only one width, its feed-forward units are sorted
-    by importance first; if they had one number of heads, its attention heads are. ``batches`` decide on the order, or
-    else the weights.
+    by importance first; if they had one number of heads, its attention heads are; and so is an attention decoder that has
+    smaller members here. ``batches`` decide on the encoder's order, or else the weights.
 
     Raises:
         ValueError: if the checkpoint's network is smaller, or has other sizes or labels.
@@ -68,12 +68,15 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
     largest = source.space.largest
     if batches is not None and source.encoder.lacks_statistics(largest):
         recalibrate(source, batches, [largest])
-    for part, space in ((source.encoder, source.space), (source.decoder, source.space.decoder)):
-        if part is not None:
+    for part, trained, wanted in (
+        (source.encoder, source.space, task.space),
+        (source.decoder, source.space.decoder, task.space.decoder),
+    ):
+        if part is not None and wanted is not None:
             sort_units_and_heads(
                 part,
-                units=space is None or len(space.widths) == 1,
-                heads=space is None or len(space.heads) <= 1,
+                units=trained is None or len(trained.widths) == 1,
+                heads=trained is None or len(trained.heads) <= 1,
                 hear=lambda waveforms, lengths: source.encode(source.shared(waveforms, lengths), largest),
                 batches=batches if part is source.encoder else None,  # a decoder is sorted by its weights
             )

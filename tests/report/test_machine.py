@@ -1,6 +1,7 @@
 """Tests of what is said about a machine."""
 
 import collections
+import tomllib
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -34,6 +35,23 @@ def test_a_missing_extra_is_named_with_its_command(monkeypatch):
     finding = said("extra beam")
     assert finding.fit == "partly"
     assert finding.says == "flashlight-text is missing, which beam search needs: pip install 'allinone[beam]'."
+
+
+def test_every_extra_that_brings_a_package_is_looked_at():
+    settings = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    brought = settings["project"]["optional-dependencies"]
+    assert set(machine.EXTRAS) == set(brought) - {"test"}
+    for extra, (package, _) in machine.EXTRAS.items():
+        assert brought[extra][0].startswith(f"{package}>=")
+
+
+def test_a_package_that_is_there_is_not_lacking(monkeypatch):
+    monkeypatch.setattr(machine, "_version", {"transformers": "5.20.0"}.get)
+    assert machine.lacks("huggingface") is None
+    assert said("extra huggingface").says.startswith("transformers 5.20.0 is there for the comparison with")
+    assert machine.lacks("wandb") == (
+        "wandb is missing, which logging to Weights & Biases needs: pip install 'allinone[wandb]'."
+    )
 
 
 def test_a_full_disk_is_unfit(monkeypatch, tmp_path):
