@@ -66,8 +66,8 @@ def write_huggingface(
         The folder.
 
     Raises:
-        ValueError: if there is no such member, `transformers` has no such network or labels, there is no CTC output, the
-            folder holds something else, or results or weights are not finite; the folder is then as it was before.
+        ValueError: if there is no such member, `transformers` has no such network or labels, there is no CTC output,
+            the folder holds something else, or results or weights are not finite; the folder is then as it was before.
         RuntimeError: if what was written is not the supernet's member; the folder is then as it was before.
     """
     folder = Path(folder)

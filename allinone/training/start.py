@@ -49,7 +49,7 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
 
     The same supernet takes over everything, scales included. Another one (other depths, widths, heads or bits) takes
     the weights of the checkpoint's largest member. If its members had only one width, its feed-forward units are sorted
-    by importance first; if they had one number of heads, its attention heads are; and so is an attention decoder that has
+    by importance first; if they had one number of heads, its attention heads are. So is an attention decoder that has
     smaller members here. ``batches`` decide on the encoder's order, or else the weights.
 
     Raises:
