@@ -41,7 +41,7 @@ from allinone.training.checkpoints import (
 from allinone.training.importance import check_ranking
 from allinone.training.pretrained import is_pretrained, labels_of, refuse_other_features, take_over_pretrained
 from allinone.training.resume import refuse_changes
-from allinone.training.start import load_task, refuse_other_heads, take_over_checkpoint, take_over_weights
+from allinone.training.start import load_task, take_over_checkpoint, take_over_member
 
 logger = logging.getLogger(__name__)
 
@@ -189,8 +189,7 @@ def _initialise(task: SpeechTask, source: str | None, batches: Iterable[Batch] |
         take_over_pretrained(task, Path(source), batches)
     elif Path(source).is_dir():
         artefact = read_artefact(Path(source))
-        refuse_other_heads(task, artefact.network, source)
-        take_over_weights(task, artefact.weights, source)
+        take_over_member(task, artefact.network, artefact.weights, artefact.space, source, batches)
     else:
         take_over_checkpoint(task, Path(source), batches)
 

@@ -14,7 +14,7 @@ from allinone.export.manifest import AGAIN, FILE_NAME, Manifest
 from allinone.export.tensors import Weight, decode, payload
 from allinone.layers import FeatureSettings
 from allinone.models import DecoderLayout, Layout
-from allinone.subnet import SubnetConfig
+from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks import SpeechNetwork, build_network, restore
 from allinone.text import Tokenizer
 
@@ -31,6 +31,7 @@ class Artefact:
         attention: the sizes of its attention decoder; None if it has none.
         features: how features are computed.
         tokenizer: its labels.
+        space: of the supernet that it was taken out of; None if it was written before that was noted.
     """
 
     manifest: Manifest
@@ -40,6 +41,7 @@ class Artefact:
     attention: DecoderLayout | None
     features: FeatureSettings
     tokenizer: Tokenizer
+    space: SearchSpace | None
 
     @property
     def sample_rate(self) -> int:
@@ -72,7 +74,7 @@ def read_artefact(folder: Path) -> Artefact:
             f"{payload(tensors)}. {AGAIN}"
         )
     weights = decode(tensors, manifest.tensors)
-    layout, attention, ctc, features, tokenizer = _parts(manifest, folder)
+    layout, attention, ctc, features, tokenizer, space = _parts(manifest, folder)
     if tokens_file.read_bytes() != tokens_text(tokenizer.tokens).encode():
         raise ValueError(
             f"{tokens_file} must list the {tokenizer.vocab_size} tokens of the network; found others. {AGAIN}"
@@ -88,6 +90,7 @@ def read_artefact(folder: Path) -> Artefact:
         attention=attention,
         features=features,
         tokenizer=tokenizer,
+        space=space,
     )
 
 
@@ -115,11 +118,13 @@ def tokens_text(tokens: tuple[str, ...]) -> str:
     return "".join(f"{token} {label}\n" for label, token in enumerate(tokens))
 
 
-def _parts(manifest: Manifest, folder: Path) -> tuple[Any, DecoderLayout | None, bool, FeatureSettings, Tokenizer]:
-    """Layout, attention decoder, whether there is a CTC output, features and tokenizer."""
+def _parts(
+    manifest: Manifest, folder: Path
+) -> tuple[Any, DecoderLayout | None, bool, FeatureSettings, Tokenizer, SearchSpace | None]:
+    """Layout, attention decoder, whether there is a CTC output, features, tokenizer and space."""
     network = {"ctc": True} | manifest.network  # earlier ones do not name it: all had one
     try:
-        layout, attention, ctc, features, tokenizer = (restore(network.get(part)) for part in _PARTS)
+        layout, attention, ctc, features, tokenizer, space = (restore(network.get(part)) for part in _PARTS)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{folder / FILE_NAME} must describe {', '.join(_PARTS)} of the network; found a description that does not "
@@ -131,6 +136,7 @@ def _parts(manifest: Manifest, folder: Path) -> tuple[Any, DecoderLayout | None,
         ctc is True or (ctc is False and attention is not None),
         isinstance(features, FeatureSettings),
         isinstance(tokenizer, Tokenizer),
+        isinstance(space, SearchSpace | None),
     )
     if not all(fits):
         wrong = ", ".join(part for part, right in zip(_PARTS, fits, strict=True) if not right)
@@ -138,10 +144,10 @@ def _parts(manifest: Manifest, folder: Path) -> tuple[Any, DecoderLayout | None,
             f"{folder / FILE_NAME} must describe {', '.join(_PARTS)} of the network; found another kind of value as "
             f"{wrong}. {AGAIN}"
         )
-    return layout, attention, ctc, features, tokenizer
+    return layout, attention, ctc, features, tokenizer, space
 
 
-_PARTS = ("layout", "attention", "ctc", "features", "tokenizer")
+_PARTS = ("layout", "attention", "ctc", "features", "tokenizer", "space")
 
 
 def _check_shapes(network: nn.Module, weights: Mapping[str, Weight], member: str) -> None:

@@ -77,6 +77,7 @@ def write_artefact(
                 "ctc": task.ctc,
                 "features": describe(task.features.settings),
                 "tokenizer": describe(task.tokenizer),
+                "space": describe(task.space),
             },
             tensors=table,
             weights=WEIGHTS,

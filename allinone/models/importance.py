@@ -11,6 +11,7 @@ from allinone.layers.axes import Axis
 from allinone.layers.self_attention import SelfAttention
 
 Scores = dict[str, Tensor]  # of each unit or head, by the name of its module in the network
+Orders = dict[str, list[tuple[int, Tensor]]]  # what was sorted of each parameter: dimensions, and their entries
 Attention = RelativeSelfAttention | RotarySelfAttention | SelfAttention | LabelAttention
 
 
@@ -55,7 +56,7 @@ def head_norms(network: nn.Module) -> Scores:
 
 
 @torch.no_grad()
-def sort_by_importance(network: nn.Module, scores: Mapping[str, Tensor]) -> None:
+def sort_by_importance(network: nn.Module, scores: Mapping[str, Tensor]) -> Orders:
     """Sorts units and heads, the highest scores first, without changing what the network computes.
 
     To be called on trained weights, before scales and optimiser exist.
@@ -64,12 +65,18 @@ def sort_by_importance(network: nn.Module, scores: Mapping[str, Tensor]) -> None
         network: the modules of it that are sorted say which dimensions of their parameters have units or heads.
         scores: of :func:`unit_norms` or :func:`head_norms`, or measured on data: ``(units,)`` or ``(heads,)`` by the
             module's name. A module without scores stays as it is.
+
+    Returns:
+        What was sorted: for each parameter of the network the dimension, and which entry stands at each place now.
     """
+    orders: Orders = {}
     for name, score in scores.items():
         module = network.get_submodule(name)
         order = score.argsort(descending=True, stable=True)
         for parameter, axis in cast(Mapping[str, Axis], module.axes).items():
             weight = module.get_parameter(parameter)
             assert weight.shape[axis.dim] == len(order) * axis.each, f"{name}.{parameter} has other units or heads"
-            entries = order[:, None] * axis.each + torch.arange(axis.each, device=order.device)
-            weight.copy_(weight.index_select(axis.dim, entries.flatten()))
+            entries = (order[:, None] * axis.each + torch.arange(axis.each, device=order.device)).flatten()
+            weight.copy_(weight.index_select(axis.dim, entries))
+            orders.setdefault(f"{name}.{parameter}" if name else parameter, []).append((axis.dim, entries))
+    return orders

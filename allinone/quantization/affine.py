@@ -31,6 +31,11 @@ class Quantised:
         """The float32 weight: integers times scale."""
         return self.integers.to(self.scale.dtype) * self.scale
 
+    def select(self, dim: int, entries: Tensor) -> "Quantised":
+        """With other entries along a dimension, by their numbers ``(entries,)``."""
+        scale = self.scale if self.scale.shape[dim] == 1 else self.scale.index_select(dim, entries)
+        return Quantised(self.integers.index_select(dim, entries), scale, self.bits)
+
 
 def quantise(weight: Tensor, scale: Tensor, bits: int) -> Quantised:
     """The integers nearest to ``weight / scale``, clamped to the range of ``bits``."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from allinone.data.batch import Batch
 from allinone.models.activation_scores import activation_scores
-from allinone.models.importance import head_norms, sort_by_importance, unit_norms
+from allinone.models.importance import Orders, head_norms, sort_by_importance, unit_norms
 
 RANKINGS = ("weights", "activations")
 
@@ -19,7 +19,7 @@ def sort_units_and_heads(
     heads: bool,
     hear: Callable[[Tensor, Tensor], object],
     batches: Iterable[Batch] | None = None,
-) -> None:
+) -> Orders:
     """Sorts the units of feed-forward modules and whole attention heads, without changing what a network computes.
 
     Args:
@@ -29,6 +29,9 @@ def sort_units_and_heads(
         hear: lets the network hear waveforms ``(batch, samples)`` of so many valid samples ``(batch,)``.
         batches: what decides on the order; None sorts by the norms of weights. So are modules sorted, in either
             case, that have no part in hearing, such as those of an attention decoder.
+
+    Returns:
+        What was sorted, as :func:`allinone.models.importance.sort_by_importance` says it.
     """
     scores = (unit_norms(network) if units else {}) | (head_norms(network) if heads else {})
 
@@ -44,7 +47,7 @@ def sort_units_and_heads(
         network.train(training)
         scores |= {name: score for name, score in heard.items() if name in scores}
     with torch.no_grad():
-        sort_by_importance(network, scores)
+        return sort_by_importance(network, scores)
 
 
 def check_ranking(ranking: str) -> None:

@@ -1,7 +1,7 @@
 """Where training starts from: the supernet of a checkpoint, or a new one that takes over trained weights."""
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from allinone.data.batch import Batch
 from allinone.layers import SpecAugment, TimeMasks
+from allinone.models.importance import Orders
 from allinone.quantization import Quantised
+from allinone.subnet import SearchSpace
+from allinone.tasks import SpeechNetwork
 from allinone.tasks.description import restore
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
@@ -68,19 +71,76 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
     largest = source.space.largest
     if batches is not None and source.encoder.lacks_statistics(largest):
         recalibrate(source, batches, [largest])
-    for part, trained, wanted in (
-        (source.encoder, source.space, task.space),
-        (source.decoder, source.space.decoder, task.space.decoder),
+    _sort(
+        task,
+        source,
+        source.space,
+        lambda waveforms, lengths: source.encode(source.shared(waveforms, lengths), largest),
+        batches,
+    )
+    take_over_weights(task, _plain_parameters(source), str(path))
+
+
+def take_over_member(
+    task: SpeechTask,
+    network: SpeechNetwork,
+    weights: Mapping[str, Tensor | Quantised],
+    space: SearchSpace | None,
+    origin: str,
+    batches: Iterable[Batch] | None = None,
+) -> None:
+    """Starts a supernet from an exported member; units and heads are sorted as those of a checkpoint are.
+
+    Args:
+        task: the supernet.
+        network: the member; its order may be changed.
+        weights: its weights as they are stored.
+        space: of the supernet that it was taken out of; None if that is not known, and then nothing is sorted.
+        origin: where it comes from, for messages.
+        batches: what decides on the encoder's order; None leaves it to the weights.
+
+    Raises:
+        ValueError: as :func:`take_over_weights`, and if its heads have another size.
+    """
+    refuse_other_heads(task, network, origin)
+    ordered = dict(weights)
+    if space is not None:
+        for name, sorts in _sort(task, network, space, network, batches).items():
+            for dim, entries in sorts:
+                weight = ordered[name]
+                ordered[name] = (
+                    weight.select(dim, entries) if isinstance(weight, Quantised) else weight.index_select(dim, entries)
+                )
+    take_over_weights(task, ordered, origin)
+
+
+def _sort(
+    task: SpeechTask,
+    source: SpeechTask | SpeechNetwork,
+    space: SearchSpace,
+    hear: Callable[[Tensor, Tensor], object],
+    batches: Iterable[Batch] | None,
+) -> Orders:
+    """Sorts what the space that a network comes from has in one size only, and the supernet may have in several.
+
+    Returns:
+        What was sorted, by the names of the plain network.
+    """
+    orders: Orders = {}
+    for name, part, trained, wanted in (
+        ("encoder", source.encoder, space, task.space),
+        ("decoder", source.decoder, space.decoder, task.space.decoder),
     ):
         if part is not None and wanted is not None:
-            sort_units_and_heads(
+            found = sort_units_and_heads(
                 part,
                 units=trained is None or len(trained.widths) == 1,
                 heads=trained is None or len(trained.heads) <= 1,
-                hear=lambda waveforms, lengths: source.encode(source.shared(waveforms, lengths), largest),
-                batches=batches if part is source.encoder else None,  # a decoder is sorted by its weights
+                hear=hear,
+                batches=batches if name == "encoder" else None,  # a decoder is sorted by its weights
             )
-    take_over_weights(task, _plain_parameters(source), str(path))
+            orders |= {f"{name}.{parameter}": sorts for parameter, sorts in found.items()}
+    return orders
 
 
 def refuse_other_heads(task: SpeechTask, source: nn.Module, origin: str) -> None:

@@ -151,7 +151,10 @@ def test_shapes_that_do_not_fit_are_refused(folder):
 )
 def test_a_description_of_no_network_is_refused(part, description, message, folder):
     edit_manifest(folder, lambda manifest: manifest["network"].update({part: description}))
-    refuses(folder, rf"must describe layout, attention, ctc, features, tokenizer of the network; {message}.*\. {AGAIN}")
+    refuses(
+        folder,
+        rf"must describe layout, attention, ctc, features, tokenizer, space of the network; {message}.*\. {AGAIN}",
+    )
 
 
 def test_a_table_of_other_weights_is_refused(folder):

@@ -7,13 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from allinone.export import extract
+from allinone.layers import LogMelSettings
 from allinone.models.importance import head_norms, unit_norms
-from allinone.quantization import Lsq
-from allinone.subnet import SubnetConfig
+from allinone.quantization import Lsq, PerChannel, Quantised
+from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks import describe
 from allinone.tasks.speech import SpeechTask
-from allinone.training.start import load_task, refuse_other_heads, take_over_checkpoint
-from tests.laws.examples import DECODER, make_batch, make_task, perturb
+from allinone.text import CharTokenizer
+from allinone.training.start import load_task, refuse_other_heads, take_over_checkpoint, take_over_member
+from tests.laws.examples import DECODER, learn, make_batch, make_layout, make_task, perturb
 
 KIND: dict[str, Any] = {"bits": (8, 32), "num_heads": 4, "positions": "relative", "head_dim": 6}
 
@@ -129,3 +132,51 @@ def test_committed_checkpoints_load(name):
     task, _ = load_task(path)
     assert task.space.heads == ()
     assert outputs(task, task.space.largest.name).isfinite().all()
+
+
+def make_single(space: SearchSpace) -> SpeechTask:
+    """A network of one size, its scales away from where they began."""
+    torch.manual_seed(2)
+    parts: dict[str, Any] = {"tokenizer": CharTokenizer(), "quantizer": Lsq(PerChannel()), "features": LogMelSettings()}
+    return perturb(SpeechTask(layout=make_layout(**SIZES), space=space, attention=DECODER, **parts))
+
+
+SIZES: dict[str, Any] = {"num_heads": 4, "positions": "relative", "head_dim": 6}
+ALONE = SearchSpace((3,), (24,), (8,), decoder=SearchSpace((2,), (24,), (8,)))
+FAMILY = SearchSpace(
+    (2, 3), (12, 24), (4, 8), heads=(2, 4), decoder=SearchSpace((1, 2), (12, 24), (4, 8), heads=(1, 2))
+)
+
+
+def start_from_member(source: SpeechTask, space: SearchSpace, known: SearchSpace | None) -> SpeechTask:
+    largest = source.space.largest
+    task = make_single(space)
+    take_over_member(task, extract(source, largest), source.weights(largest), known, "a member")
+    return task.eval()
+
+
+def test_a_family_that_starts_from_an_exported_member_of_one_size_has_its_units_and_heads_sorted_with_their_scales():
+    source = make_single(ALONE).eval()
+    task = start_from_member(source, FAMILY, ALONE)
+    assert is_sorted(unit_norms(task))
+    assert is_sorted(head_norms(task))
+    batch = make_batch()
+    with torch.no_grad():
+        expected = learn(source, batch, source.space.largest)
+        found = learn(task, batch, SubnetConfig.parse("3-24-8bit-h4_2-24-8bit-h2"))
+    torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.spelt, expected.spelt, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("known", [None, FAMILY], ids=["unknown", "several sizes"])
+def test_an_exported_member_keeps_the_order_that_its_family_was_trained_in(known):
+    source = make_single(ALONE).eval()
+    task = start_from_member(source, FAMILY, known)
+    assert not is_sorted(unit_norms(task))
+    assert torch.equal(task.encoder.layers[0].module.attention.query.weight, as_float(source, "attention.query.weight"))
+
+
+def as_float(source: SpeechTask, name: str) -> Tensor:
+    weight = source.weights(source.space.largest)[f"encoder.layers.0.{name}"]
+    assert isinstance(weight, Quantised)
+    return weight.dequantise()
