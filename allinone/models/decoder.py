@@ -146,6 +146,8 @@ class TransformerDecoder(nn.Module):
         output: from the last layer to log probabilities.
     """
 
+    most_labels: int | None = None  # places are computed, for texts of any length
+
     def __init__(self, embedding: LabelEmbedding, layers: Sequence[DecoderLayer], output: DecoderOutput) -> None:
         super().__init__()
         self.embedding, self.layers, self.output = embedding, nn.ModuleList(layers), output
