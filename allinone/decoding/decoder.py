@@ -25,6 +25,11 @@ class Spelling(Protocol):
 class Speller(Protocol):
     """An attention decoder: spells an utterance label by label. Label 0, which no text holds, begins and ends it."""
 
+    @property
+    def most_labels(self) -> int | None:
+        """Labels of a text that it can spell to its end, at most; None if there is no limit."""
+        ...
+
     def start(self, encoded: Tensor, lengths: Tensor) -> Any:
         """A :class:`Spelling` with one empty hypothesis for each utterance.
 

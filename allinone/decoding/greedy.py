@@ -10,7 +10,7 @@ from allinone.decoding.decoder import Decode, Heard, Hypothesis, ctc_path_scores
 from allinone.decoding.joint import Joint
 from allinone.text import Tokenizer
 
-_SPELT = Joint(beam_size=1, ctc_weight=0.0)
+_SPELT = Joint(beam_size=1, ctc_weight=0.0, max_repeats=5)  # as decoder=attention_greedy
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Rescoring:
         """For each utterance its best texts as labels; none for one without frames."""
         speller = heard.required_speller()
         first = Joint(beam_size=self.beam_size, ctc_weight=1.0, max_ratio=self.max_ratio, nbest=self.beam_size)
-        proposed = first.search(heard)
+        proposed = first.search(heard, speller.most_labels)
         ranked: list[list[Found]] = [[] for _ in proposed]
         for rank in range(self.beam_size):
             rows = [row for row, texts in enumerate(proposed) if rank < len(texts)]

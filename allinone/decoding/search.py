@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from allinone.decoding.decoder import diverged
+from allinone.decoding.repeats import forbid_repeats
 from allinone.decoding.sources import Source
 
 
@@ -47,7 +48,13 @@ class Limits:
 
 
 def search(
-    sources: Mapping[str, Weighted], limits: Limits, *, beam_size: int, length_bonus: float, nbest: int
+    sources: Mapping[str, Weighted],
+    limits: Limits,
+    *,
+    beam_size: int,
+    length_bonus: float,
+    nbest: int,
+    max_repeats: int | None = None,
 ) -> list[list[Found]]:
     """The best texts of each utterance, the best first; none where nothing within the limits is possible.
 
@@ -62,6 +69,7 @@ def search(
         beam_size: hypotheses that are kept in each round.
         length_bonus: added for every label.
         nbest: how many texts of each utterance, at most.
+        max_repeats: how many times a run of up to 10 labels may stand in a row in a text; None for any number.
 
     Raises:
         ValueError: if a source says NaN.
@@ -72,7 +80,9 @@ def search(
     alive = limits.most.new_ones(len(found), 1, dtype=torch.bool)
     while utterances:
         size = texts.shape[-1]
-        totals = _totals(sources, limits, size, length_bonus).masked_fill(~alive[..., None], -math.inf)
+        totals = _totals(sources, limits, alive, size, length_bonus)
+        if max_repeats is not None:
+            forbid_repeats(totals, texts, max_repeats)
         best, places = totals.flatten(1).topk(min(beam_size, totals[0].numel()))
         if best.isnan().any():
             raise diverged()
@@ -98,13 +108,20 @@ def search(
     return found
 
 
-def _totals(sources: Mapping[str, Weighted], limits: Limits, size: int, length_bonus: float) -> Tensor:
-    """What hypotheses of so many labels are ranked by with one more, or as they are: ``(batch, hypotheses, vocab)``."""
-    totals = torch.stack([part.weight * part.source.scores for part in sources.values()]).sum(0)
-    totals += length_bonus * size
-    totals[..., 1:] += length_bonus
-    totals[..., 0].masked_fill_((size < limits.least)[:, None], -math.inf)
-    totals[..., 1:].masked_fill_((size >= limits.most)[:, None, None], -math.inf)
+def _totals(sources: Mapping[str, Weighted], limits: Limits, alive: Tensor, size: int, length_bonus: float) -> Tensor:
+    """What hypotheses of so many labels are ranked by with one more, or as they are: ``(batch, hypotheses, vocab)``.
+
+    Those that are not ``alive``, ``(batch, hypotheses)``, have no rank. A vocabulary of 50,000 labels is gone through
+    once for each source, so all that concerns a hypothesis is added up before.
+    """
+    growing = alive & (size < limits.most)[:, None]
+    start = torch.zeros_like(alive, dtype=torch.float64) + length_bonus * (size + 1)
+    totals = start.masked_fill(~growing, -math.inf)[..., None]
+    for part in sources.values():
+        totals = totals.add(part.source.scores, alpha=part.weight)
+    ending = alive & (size >= limits.least)[:, None]
+    ends = torch.stack([part.weight * part.source.scores[..., 0] for part in sources.values()]).sum(0)
+    totals[..., 0] = (ends + length_bonus * size).masked_fill(~ending, -math.inf)
     return totals
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from allinone.decoding import Decoder, Greedy, Hypothesis
 from allinone.export.artefact import Artefact, read_artefact
-from allinone.export.audio import blocks, mono, open_audio, resample, resampling_ratio, windows
+from allinone.export.audio import blocks, is_silent, mono, open_audio, resample, resampling_ratio, windows
 from allinone.export.manifest import Manifest
 
 LONGEST_SECONDS = 20.0
@@ -25,7 +25,8 @@ class Recogniser:
     """Turns recordings into text with a plain network; no code of the supernet is involved.
 
     Recordings longer than ``longest_seconds`` are cut at quiet places and recognised window by window, so that memory
-    does not grow with their length.
+    does not grow with their length. A silent window (:func:`allinone.export.audio.is_silent`) is no speech, and the
+    network is not asked: an attention decoder invents text where nothing is said.
 
     Args:
         artefact: the exported member.
@@ -70,7 +71,7 @@ class Recogniser:
         return self._artefact.network
 
     def transcribe(self, waveform: np.ndarray | Tensor, sample_rate: float) -> str:
-        """The text of one recording; empty if the recording is empty or too short to hold speech.
+        """The text of one recording; empty if the recording is empty, silent, or too short to hold speech.
 
         Args:
             waveform: ``(samples,)``, ``(channels, samples)`` or ``(samples, channels)``, see
@@ -93,7 +94,8 @@ class Recogniser:
     def hypotheses(self, waveform: np.ndarray | Tensor, sample_rate: float) -> list[Sequence[Hypothesis]]:
         """What may have been said, with scores: for each window of a recording its hypotheses, the best first.
 
-        Arguments and errors are those of :meth:`transcribe`.
+        Windows that are silent, or too short to hold speech, are left out. Arguments and errors are those of
+        :meth:`transcribe`.
         """
         return self._hypotheses([mono(waveform)], sample_rate)
 
@@ -114,6 +116,8 @@ class Recogniser:
         longest = int(self._longest_seconds * sample_rate)
         pause = int(_PAUSE_SECONDS * sample_rate)
         for window in windows(pieces, longest, int(_SEARCH * longest), pause):
+            if is_silent(window, sample_rate):
+                continue
             samples = resample(torch.from_numpy(window), ratio)
             if self._artefact.frames(len(samples)) > 0:
                 yield samples

@@ -10,7 +10,7 @@ import allinone
 from allinone.decoding import Joint
 from allinone.scoring import read_trn
 
-DECODERS = ("joint", "attention_greedy", "attention_rescoring")
+DECODERS = ("joint", "attention", "attention_greedy", "attention_rescoring")
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -24,7 +24,7 @@ def test_members_are_evaluated_with_any_decoder_and_their_scores_are_written(cal
         with open(f"run/{row['name']}.scores.tsv", encoding="utf-8", newline="") as file:
             scores = {line["id"]: line for line in csv.DictReader(file, delimiter="\t")}
         assert scores.keys() == heard.keys()
-        weights = {"attention": 1.0} if decoder == "attention_greedy" else {"attention": 0.7, "ctc": 0.3}
+        weights = {"attention": 1.0} if decoder in ("attention", "attention_greedy") else {"attention": 0.7, "ctc": 0.3}
         for line in scores.values():
             assert line.keys() == {"id", "total", *weights}
             total = sum(weight * float(line[name]) for name, weight in weights.items())

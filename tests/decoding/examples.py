@@ -123,6 +123,7 @@ class Uncached:
     """A speller that computes everything anew for each label."""
 
     decoder: TransformerDecoder
+    most_labels: int | None = None
 
     def start(self, encoded: Tensor, lengths: Tensor) -> Spelt:
         return Spelt(torch.zeros(len(lengths), 1, 0, dtype=torch.long), encoded, lengths)

@@ -11,6 +11,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 from allinone.layers import WaveformSettings
 from allinone.models.huggingface import Pretrained, pretrained_features, pretrained_layout, read_pretrained
 from allinone.models.published_config import read_layout, write_config
+from allinone.text import VocabularyTokenizer
 from tests.models.imported import assert_close, assert_same, build, noise, rewrite
 from tests.published import CTC_KINDS, GROUP_NORM, make_published, perturb_published
 
@@ -166,7 +167,7 @@ def test_a_blank_that_is_not_the_first_label_becomes_it(directories, tmp_path):
     (folder / "vocab.json").write_text(json.dumps({symbol: label for label, symbol in enumerate(symbols)}))
     (folder / "config.json").write_text(json.dumps(config | {"pad_token_id": 30}))
     found, original = read_pretrained(folder), read_pretrained(source)
-    assert found.tokenizer is not None
+    assert isinstance(found.tokenizer, VocabularyTokenizer)
     assert found.tokenizer.symbols == ("[PAD]", *symbols[:30], "</s>")
     assert torch.equal(found.weights["head.weight"][0], original.weights["head.weight"][30])
     assert torch.equal(found.weights["head.bias"][1:], original.weights["head.bias"][[*range(30), 31]])

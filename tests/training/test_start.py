@@ -173,7 +173,9 @@ def test_an_exported_member_keeps_the_order_that_its_family_was_trained_in(known
     source = make_single(ALONE).eval()
     task = start_from_member(source, FAMILY, known)
     assert not is_sorted(unit_norms(task))
-    assert torch.equal(task.encoder.layers[0].module.attention.query.weight, as_float(source, "attention.query.weight"))
+    assert torch.equal(
+        task.get_parameter("encoder.layers.0.module.attention.query.weight"), as_float(source, "attention.query.weight")
+    )
 
 
 def as_float(source: SpeechTask, name: str) -> Tensor:
