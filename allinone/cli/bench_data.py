@@ -5,6 +5,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from allinone.cli.devices import device
+from allinone.cli.labels import known_labels
 from allinone.cli.tables import Column, check_format, show_json, show_table
 from allinone.data import SpeechDataModule
 from allinone.report.data_bench import loading_cost
@@ -25,8 +26,7 @@ def run(config: DictConfig) -> None:
     check_format(config.format)
     data: SpeechDataModule = instantiate(config.data, seed=config.seed)
     data.prepare()
-    tokenizer = instantiate(config.tokenizer)
-    training = training_step(config, tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer(data.texts("train")))
+    training = training_step(config, known_labels(config) or instantiate(config.tokenizer)(data.texts("train")))
     task = training.task()
     data.check(task.tokenizer, task.frames, ctc=task.ctc, most_labels=task.most_labels)
     cost = loading_cost(data.train_dataloader(), training.build(task), config.steps, config.skip)

@@ -9,13 +9,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from allinone.cli.devices import device
+from allinone.cli.labels import known_labels
 from allinone.cli.tables import Column, check_format, show_json, show_table
 from allinone.report.machine import lacks
 from allinone.report.memory import peak_memory
 from allinone.report.published_step import has_published
 from allinone.report.step_bench import StepBench
 from allinone.report.step_cases import Kind
-from allinone.text import CharTokenizer, Tokenizer
+from allinone.text import CharTokenizer
 
 COLUMNS = (
     Column("step", "case"),
@@ -34,13 +35,12 @@ logger = logging.getLogger(__name__)
 def run(config: DictConfig) -> None:
     """Prints one row for each kind of step."""
     check_format(config.format)
-    tokenizer = instantiate(config.tokenizer)
     bench = StepBench(
         layout=instantiate(config.network),
         attention=instantiate(config.attention),
         ctc=config.ctc,
         space=instantiate(config.space),
-        tokenizer=tokenizer if isinstance(tokenizer, Tokenizer) else CharTokenizer(),
+        tokenizer=known_labels(config) or CharTokenizer(),
         quantizer=instantiate(config.quantizer),
         features=instantiate(config.features),
         objective=instantiate(config.objective),

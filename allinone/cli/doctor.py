@@ -10,10 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from allinone.cli.devices import device
+from allinone.cli.labels import known_labels
 from allinone.cli.run_folder import RUNS
 from allinone.cli.tables import check_format, console, show_json
 from allinone.report.machine import Finding, examine
-from allinone.text import CharTokenizer, Tokenizer
+from allinone.text import CharTokenizer
 
 MARKS = {"yes": "[green]fit[/]", "partly": "[yellow]partly[/]", "no": "[red]unfit[/]"}
 
@@ -40,8 +41,7 @@ def _memory(config: DictConfig, where: str, fit: bool) -> list[Finding]:
     from allinone.report.largest_step import examine_memory, examine_plan
     from allinone.training import FitSettings
 
-    tokenizer = instantiate(config.tokenizer)
-    step = training_step(config, tokenizer if isinstance(tokenizer, Tokenizer) else CharTokenizer())
+    step = training_step(config, known_labels(config) or CharTokenizer())
     settings: FitSettings = instantiate(config.trainer)
     batch = config.data.batch_seconds, config.data.max_seconds
     plan = examine_plan(step, settings, *batch)

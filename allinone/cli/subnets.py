@@ -3,6 +3,7 @@
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from allinone.cli.labels import known_labels
 from allinone.cli.members import members_to_list, size
 from allinone.cli.tables import (
     BYTES,
@@ -22,7 +23,6 @@ from allinone.subnet import SearchSpace
 from allinone.tasks.cost import full_system_bytes, system_cost
 from allinone.tasks.network import require_output
 from allinone.tasks.speech import refuse_misfit
-from allinone.text import Tokenizer
 
 COLUMNS = (NAME, PARAMETERS, BYTES, RATIO, STORED, SYSTEM_RATIO, Column("MMAC\nper s", "macs", "{:,.0f}", 1e6))
 
@@ -36,7 +36,7 @@ def run(config: DictConfig) -> None:
     require_output(config.ctc, attention)
     refuse_misfit(layout, space, attention)
     quantizer: Quantizer = instantiate(config.quantizer)
-    vocab_size, ctc = _vocab_size(config.tokenizer), config.ctc
+    vocab_size, ctc = _vocab_size(config), config.ctc
     full, whole = full_precision_bytes(layout, vocab_size, ctc), full_system_bytes(layout, attention, vocab_size, ctc)
     rows = [
         {"name": member.name, **size(full, whole, system_cost(layout, attention, member, quantizer, vocab_size, ctc))}
@@ -49,11 +49,11 @@ def run(config: DictConfig) -> None:
     show_table(COLUMNS, rows, count if space.count() == len(rows) else f"{count}, of which {len(rows)} are listed")
 
 
-def _vocab_size(settings: DictConfig) -> int:
+def _vocab_size(config: DictConfig) -> int:
     """Number of labels, also of a tokenizer that is yet to be trained on the corpus, if its settings tell."""
-    tokenizer = instantiate(settings)
-    if isinstance(tokenizer, Tokenizer):
-        return tokenizer.vocab_size
+    labels, settings = known_labels(config), config.tokenizer
+    if labels is not None:
+        return labels.vocab_size
     if "vocab_size" not in settings:
         raise ValueError(
             f"The size of the output layer requires a tokenizer that says its number of labels; found "

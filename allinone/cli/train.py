@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
+from allinone.cli.labels import labels_of_start
 from allinone.cli.members import members_to_list
 from allinone.cli.processes import is_first
 from allinone.cli.run_folder import CHECKPOINTS, FINISHED
@@ -23,7 +24,6 @@ from allinone.layers import FeatureSettings
 from allinone.models import Layout
 from allinone.report.machine import code, machine
 from allinone.subnet import Sampler, SearchSpace
-from allinone.tasks.description import restore
 from allinone.tasks.network import outputs_in_words, require_output
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
@@ -34,12 +34,11 @@ from allinone.training.checkpoints import (
     MODEL,
     add_statistics,
     newest_readable,
-    read_checkpoint,
     step_checkpoints,
     write_model,
 )
 from allinone.training.importance import check_ranking
-from allinone.training.pretrained import is_pretrained, labels_of, refuse_other_features, take_over_pretrained
+from allinone.training.pretrained import is_pretrained, refuse_other_features, take_over_pretrained
 from allinone.training.resume import refuse_changes
 from allinone.training.start import load_task, take_over_checkpoint, take_over_member
 
@@ -162,20 +161,11 @@ def _refuse_other_rate(features: FeatureSettings) -> None:
 
 def _tokenizer(config: DictConfig, data: SpeechDataModule) -> Tokenizer:
     if config.init is not None:
-        labels = _labels_of(Path(config.init))
+        labels = labels_of_start(Path(config.init))
         if labels is not None:
             return labels
     tokenizer = instantiate(config.tokenizer)
     return tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer(data.texts("train"))
-
-
-def _labels_of(source: Path) -> Tokenizer | None:
-    """The labels of what training starts from; None if it brings none."""
-    if is_pretrained(source):
-        return labels_of(source)
-    if source.is_dir():
-        return read_artefact(source).tokenizer
-    return restore(read_checkpoint(source)["allinone"]["tokenizer"])
 
 
 def _initialise(task: SpeechTask, source: str | None, batches: Iterable[Batch] | None) -> None:

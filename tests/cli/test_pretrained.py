@@ -2,12 +2,16 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from transformers import AutoModelForCTC
 
+from allinone.cli.labels import known_labels
 from allinone.text import CharTokenizer
 from tests.cli.conftest import TRAIN, Call, Trained, train
 from tests.published import SYMBOLS, make_published, make_whisper, save_published
@@ -45,6 +49,36 @@ def test_members_of_a_pretrained_encoder_are_listed_before_any_training(call, di
     said = call("subnets", "network=pretrained", f"network.folder={directory}", *ELASTIC, "format=json")
     assert said.code == 0
     assert "1-24-4bit" in said.out
+
+
+@pytest.mark.parametrize("tokenizer", ["tokenizer=char", "tokenizer=pretrained"])
+def test_sizes_before_any_training_are_those_after_it(call, here, started, directory, tokenizer):
+    vocabulary = json.loads((directory / "vocab.json").read_text())
+    folder = shutil.copytree(directory, here / "published")
+    more = vocabulary | {"[EXTRA]": len(vocabulary)}  # of which the output has no row
+    (folder / "vocab.json").write_text(json.dumps(more))
+    listed = call("subnets", f"init={folder}", "network=pretrained", tokenizer, *ELASTIC, "format=json")
+    assert listed.code == 0, listed.err
+    evaluated = call("evaluate", f"checkpoint={started.checkpoint}", "format=json")
+    sizes = ("name", "parameters", "bytes", "ratio", "bytes_stored", "system_ratio")
+    found, expected = (
+        [{size: row[size] for size in sizes} for row in json.loads(said.out)] for said in (listed, evaluated)
+    )
+    assert found == expected
+
+
+def test_labels_are_those_that_a_training_would_have(directory, started, corpus):
+    settings = {"tokenizer": {"_target_": "allinone.text.CharTokenizer"}}
+    for init, symbols in (
+        (directory, SYMBOLS),
+        (started.checkpoint, SYMBOLS),
+        (directory / "not there yet", CharTokenizer().symbols),
+        (None, CharTokenizer().symbols),
+    ):
+        labels: Any = known_labels(OmegaConf.create({"init": init and str(init), **settings}))
+        assert labels.symbols == symbols
+    learnt = {"_target_": "allinone.text.CharTokenizer.train", "_partial_": True}
+    assert known_labels(OmegaConf.create({"init": None, "tokenizer": learnt})) is None
 
 
 def test_a_training_starts_from_a_directory_with_its_labels(directory, started):
