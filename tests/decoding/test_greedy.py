@@ -52,6 +52,6 @@ def test_shapes_that_do_not_fit_are_refused():
 def test_without_a_ctc_output_the_best_next_label_is_taken_until_it_ends():
     tokenizer = CharTokenizer("abc")
     heard = replace(random_heard(0, [6, 4, 5]), log_probs=None)
-    expected = Joint(beam_size=1, ctc_weight=0.0).build(tokenizer)(heard)
+    expected = Joint(beam_size=1, ctc_weight=0.0, max_repeats=5).build(tokenizer)(heard)
     assert Greedy().build(tokenizer)(heard) == expected
     assert all(hypotheses[0].scores.keys() == {"total", "attention"} for hypotheses in expected)
