@@ -90,12 +90,13 @@ def every_outcome(log_probs: Tensor, tokenizer: Tokenizer) -> dict[str, float]:
     return {text: math.log(mass) for text, mass in masses.items()}
 
 
-def random_heard(seed: int, lengths: Sequence[int], vocab: int = 4, dim: int = 8) -> Heard:
+def random_heard(seed: int, lengths: Sequence[int], vocab: int = 4, dim: int = 8, places: int | None = None) -> Heard:
     """What a network with a random attention decoder, sure of itself, makes of noise."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        layout = DecoderLayout(num_layers=2, ffn_dim=24, num_heads=2, dropout=0.0)
+        layout = DecoderLayout(num_layers=2, ffn_dim=24, num_heads=2, dropout=0.0, places=places)
         speller = layout.build(layout.whole, dim, vocab).eval().requires_grad_(False)
+        assert speller.output.linear is not None
         speller.output.linear.weight.mul_(4)
         speller.output.linear.bias[0] = -2.0  # or many a text would be empty
         encoded, scores = (torch.randn(len(lengths), max(lengths), size) for size in (dim, vocab))
