@@ -80,7 +80,10 @@ print(transcribe(waveform))
 `pipeline("automatic-speech-recognition")` and `processor(waveform)` without `padding=False` do fill up: the outputs are
 then those that the trained network has for the recording with silence behind it, and the error rates above do not hold
 for them. Cut recordings longer than 30 s at pauses: `transformers` takes them only with `return_timestamps=True`,
-and timestamps were not trained. `generation_config.json` forbids no label, so that silence may have an empty text."""
+and timestamps were not trained. `generation_config.json` forbids no label, so that silence may have an empty text.
+
+A published Whisper knows 30 s alone: told how long a recording is, it says the text again and again. A network that
+began as one and was trained little may do so still. Compare both ways on recordings of yours."""
 
 
 def huggingface_card(

@@ -238,6 +238,7 @@ def test_the_directory_holds_what_it_should_and_the_card_tells_what_was_changed(
         "| output | 295 labels, an attention decoder |",
         "| WER on test | 5.81 % |",
         "fills\nevery recording up to 30 s with silence, on which it was neither trained nor measured",
+        "Compare both ways on recordings of yours.\n\n## Training data",
         "Speech, CC0.",
     ):
         assert sentence in card
