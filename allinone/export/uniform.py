@@ -1,16 +1,17 @@
 """A member of unequal layers as one of equal layers: zeros stand where it has no units or heads."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from allinone.layers.axes import Axis
-from allinone.models import TransformerLayout
+from allinone.models import DecoderLayout, TransformerLayout
+from allinone.models.decoder import DecoderLayer
 from allinone.models.encoder import EncoderLayer
-from allinone.subnet import SubnetConfig
+from allinone.subnet import LayerConfig, SubnetConfig
 
 _NUMBERS = "attention.gate.numbers"
 
@@ -31,25 +32,51 @@ def pad_to_uniform(
     whole = replace(layout, num_layers=subnet.depth, ffn_dim=width)
     with torch.device("meta"):
         encoder = whole.build(SubnetConfig.uniform(subnet.depth, width))
+    return whole, _pad_layers(encoder.layers, subnet.layers, whole, weights)
+
+
+def pad_decoder_to_uniform(
+    layout: DecoderLayout, layers: Sequence[LayerConfig], weights: Mapping[str, Tensor]
+) -> tuple[DecoderLayout, dict[str, Tensor]]:
+    """The same of an attention decoder, in both attentions of each layer.
+
+    Args:
+        layout: of the supernet's decoder.
+        layers: of the member's.
+        weights: of it, under the names of :meth:`allinone.models.DecoderLayout.build`.
+    """
+    whole = replace(layout, num_layers=len(layers), ffn_dim=max(layer.width for layer in layers))
+    vocab_size, dim = weights["embedding.labels.weight"].shape
+    with torch.device("meta"):
+        decoder = whole.build(whole.whole, dim, vocab_size)
+    return whole, _pad_layers(decoder.layers, layers, whole, weights)
+
+
+def _pad_layers(
+    modules: Iterable[nn.Module],
+    configs: Sequence[LayerConfig],
+    whole: TransformerLayout | DecoderLayout,
+    weights: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """The weights of all layers at the places that they have in the layers of a whole layout."""
     padded = dict(weights)
-    for index, layer in enumerate(encoder.layers):
+    for index, (module, config) in enumerate(zip(modules, configs, strict=True)):
         prefix = f"layers.{index}."
-        heads = _heads(layout, subnet, index, weights.get(prefix + _NUMBERS))
-        places = {"width": torch.arange(subnet.layers[index].width), "heads": heads}
-        for name, axis in cast(EncoderLayer, layer).axes.items():
-            size = width if axis.of == "width" else layout.num_heads
+        heads = _heads(whole.num_heads, config, weights.get(prefix + _NUMBERS))
+        places = {"width": torch.arange(config.width), "heads": heads}
+        for name, axis in cast(EncoderLayer | DecoderLayer, module).axes.items():
+            size = whole.ffn_dim if axis.of == "width" else whole.num_heads
             padded[prefix + name] = _place(weights[prefix + name], axis, places[axis.of], size)
         if prefix + _NUMBERS in padded:
-            padded[prefix + _NUMBERS] = torch.arange(layout.num_heads, dtype=torch.float32)
-    return whole, padded
+            padded[prefix + _NUMBERS] = torch.arange(whole.num_heads, dtype=torch.float32)
+    return padded
 
 
-def _heads(layout: TransformerLayout, subnet: SubnetConfig, index: int, numbers: Tensor | None) -> Tensor:
+def _heads(all_heads: int, config: LayerConfig, numbers: Tensor | None) -> Tensor:
     """Where the heads of a layer stand among all."""
     if numbers is not None:
         return numbers.long()
-    heads = subnet.layers[index].heads
-    return torch.arange(layout.num_heads if heads is None else heads)
+    return torch.arange(all_heads if config.heads is None else config.heads)
 
 
 def _place(weight: Tensor, axis: Axis, places: Tensor, size: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Compares what an export wrote with the supernet: an export that differs does not leave the machine."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,11 +63,11 @@ def verify_outputs(network: nn.Module, task: "SpeechTask", subnet: SubnetConfig)
             raise _refusal("the outputs", "exactly those of the supernet", f"a difference of {_distance(wanted, got)}")
 
 
-def verify_ctc(network: nn.Module, task: "SpeechTask", subnet: SubnetConfig, tolerance: float) -> None:
-    """Makes sure that the CTC output of a plain network is that of the member, on a padded batch.
+def verify_close(network: nn.Module, task: "SpeechTask", subnet: SubnetConfig, tolerance: float) -> None:
+    """Makes sure that a plain network says what the member says with the same outputs, on a padded batch.
 
     Args:
-        network: as read from the disk.
+        network: as read from the disk, with some of the outputs that the supernet has.
         task: the supernet, on the CPU and in evaluation mode.
         subnet: the member.
         tolerance: how far logarithms of probabilities may be apart.
@@ -76,8 +77,14 @@ def verify_ctc(network: nn.Module, task: "SpeechTask", subnet: SubnetConfig, tol
     """
     waveforms, lengths = _batch(task.features.settings.sample_rate)
     with torch.no_grad():
-        required, found = task(waveforms, lengths, subnet), network(waveforms, lengths)
-    distance = _distance(required.required_log_probs(), found.required_log_probs())
+        found, heard = network(waveforms, lengths), task(waveforms, lengths, subnet)
+        required = replace(
+            heard,
+            log_probs=None if found.log_probs is None else heard.required_log_probs(),
+            speller=None if found.speller is None else heard.required_speller(),
+        )
+        both = [_log_probs(each, task.tokenizer.vocab_size) for each in (required, found)]
+    distance = max(_distance(wanted, got) for wanted, got in zip(*both, strict=True))
     if not distance <= tolerance or not torch.equal(required.lengths, found.lengths):
         raise _refusal("the outputs", f"within {tolerance} of the supernet's", f"a difference of {distance}")
 
@@ -88,10 +95,13 @@ def _distance(wanted: torch.Tensor, got: torch.Tensor) -> float:
 
 
 def _said(heard: Heard, vocab_size: int) -> list[torch.Tensor]:
-    """All outputs: frames and their lengths, CTC, and what the attention decoder says to a text without sense."""
-    said = [heard.lengths, heard.encoded]
-    if heard.log_probs is not None:
-        said.append(heard.log_probs)
+    """All that a network makes of a batch: frames, their lengths, and what its outputs say."""
+    return [heard.lengths, heard.encoded, *_log_probs(heard, vocab_size)]
+
+
+def _log_probs(heard: Heard, vocab_size: int) -> list[torch.Tensor]:
+    """What its outputs say: CTC to the frames, the attention decoder to a text without sense."""
+    said = [] if heard.log_probs is None else [heard.log_probs]
     if heard.speller is not None:
         labels = torch.arange(_LABELS).expand(len(heard.lengths), -1) % vocab_size
         said.append(heard.speller(heard.encoded, heard.lengths, labels))

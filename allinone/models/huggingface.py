@@ -102,7 +102,7 @@ def pretrained_decoder(
     Args:
         folder: the directory.
         dropout: probability in training; None takes that of the directory.
-        language: of the speech, where the network has several; None is English.
+        language: of the speech, where the network has several; see :meth:`allinone.text.BpeTokenizer.read`.
 
     Raises:
         ValueError: as :func:`read_pretrained`, of config and tokenizer; if the directory is of another family.

@@ -1,7 +1,8 @@
-"""Whisper's decoder in Hugging Face's checkpoints: its config, and its weights under our names and back."""
+"""Whisper's decoder in Hugging Face's checkpoints: config and weights, from theirs to ours and back."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,9 +11,11 @@ from torch import Tensor
 
 from allinone.models.decoder_layout import DecoderLayout
 from allinone.models.lazy_tensors import LazyTensors
-from allinone.models.published_config import Values
-from allinone.models.published_weights import refuse_misfit, refuse_others
-from allinone.subnet import TensorSpec
+from allinone.models.published_config import Values, read_layout
+from allinone.models.published_weights import MOST_FRAMES, refuse_misfit, refuse_others
+from allinone.models.transformer import TransformerLayout
+from allinone.subnet import FULL_PRECISION, TensorSpec
+from allinone.text import BpeTokenizer
 
 _FIXED = {"scale_embedding": False, "tie_word_embeddings": True}  # what is meant by a config that is silent, too
 _SILENT: dict[str, Any] = {
@@ -82,6 +85,55 @@ def read_decoder_layout(
     )
 
 
+def write_whisper_config(
+    layout: TransformerLayout, attention: DecoderLayout, tokenizer: BpeTokenizer
+) -> dict[str, Any]:
+    """The config of a whole Whisper as `transformers` reads it: encoder, decoder, and the labels that begin and end.
+
+    Args:
+        layout: of the encoder, of the family ``whisper``.
+        attention: of the decoder.
+        tokenizer: its labels.
+
+    Raises:
+        ValueError: if `transformers` has no such network.
+    """
+    end = tokenizer.order[0]
+    config: dict[str, Any] = {
+        "architectures": ["WhisperForConditionalGeneration"],
+        "model_type": "whisper",
+        "dtype": "float32",
+        "d_model": layout.dim,
+        "num_mel_bins": layout.bands,
+        "encoder_layers": layout.num_layers,
+        "encoder_attention_heads": layout.num_heads,
+        "encoder_ffn_dim": layout.ffn_dim,
+        "decoder_layers": attention.num_layers,
+        "decoder_attention_heads": attention.num_heads,
+        "decoder_ffn_dim": attention.ffn_dim,
+        "max_source_positions": MOST_FRAMES,
+        "max_target_positions": attention.places,
+        "activation_function": "gelu",
+        "dropout": layout.dropout,
+        "vocab_size": tokenizer.vocab_size,
+        "decoder_start_token_id": tokenizer.order[tokenizer.prompt[0]],
+        "suppress_tokens": None,
+        "begin_suppress_tokens": None,  # silence would mean some
+    }
+    config |= _FIXED | dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), end)
+    origin, whole = "this config", (layout, attention)
+    encoder, decoder = (
+        replace(part, head_dim=None if part.head_dim == layout.dim / part.num_heads else part.head_dim)
+        for part in whole
+    )
+    if read_layout(config, origin) != replace(encoder, front_end_bits=FULL_PRECISION):
+        raise _other("an encoder", layout)
+    places = attention.places is not None
+    if not places or read_decoder_layout(config, tokenizer.prompt, origin, attention.dropout) != decoder:
+        raise _other(f"a decoder with the prompt {tokenizer.prompt} of its tokenizer", attention)
+    return config
+
+
 def take_published_decoder(
     layout: DecoderLayout, dim: int, order: Sequence[int], published: Mapping[str, Tensor], origin: str
 ) -> LazyTensors:
@@ -129,6 +181,13 @@ def publish_decoder(layout: DecoderLayout, order: Sequence[int], weights: Mappin
     back = sorted(range(len(order)), key=order.__getitem__)
     published[labels] = published[labels][back].contiguous()
     return published
+
+
+def _other(what: str, layout: TransformerLayout | DecoderLayout) -> ValueError:
+    return ValueError(
+        f"A Hugging Face directory of a Whisper requires {what}, as Whisper has it; found {layout}. Leave "
+        "format=huggingface out: allinone's own format holds every network."
+    )
 
 
 def _take(published: Mapping[str, Tensor], key: str, rows: Tensor | None) -> Tensor:

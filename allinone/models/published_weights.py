@@ -15,11 +15,13 @@ from allinone.subnet import SubnetConfig, TensorSpec
 
 _MASKED = "front_end.masked"
 _SINUSOIDS = "embed_positions.weight"
+MOST_FRAMES = 1500  # of Whisper's encoder, 20 ms each: theirs has a sinusoid for each, and takes no other number
 _PREFIXES = {
     "wav2vec2": "wav2vec2.",
     "hubert": "hubert.",
     "wavlm": "wavlm.",
     "data2vec-audio": "data2vec_audio.",
+    "whisper": "model.encoder.",
 }
 _MODULES = ("masked_spec_embed", "feature_extractor.", "feature_projection.", "encoder.")
 _WHISPER_MODULES = ("conv1.", "conv2.", "embed_positions.", "layers.", "layer_norm.")
@@ -76,21 +78,24 @@ def take_published(layout: TransformerLayout, published: Mapping[str, Tensor], o
 
 
 def publish(layout: TransformerLayout, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of an encoder of the wav2vec 2.0 family with all its heads in order, as they are published.
+    """The weights of an encoder with all its heads in order, as they are published.
 
     Args:
         layout: of the encoder.
         weights: under the names of the :class:`allinone.models.Encoder` that the layout builds.
 
     Returns:
-        Under their names, the family's prefix included.
+        Under their names, the family's prefix included; with Whisper's sinusoids, which are computed here.
     """
-    specs = {spec.name: spec for spec in layout.tensors(_whole(layout))}
-    return {
-        _PREFIXES[layout.family] + published: weight.reshape(_published_shape(specs[name])).contiguous()
+    specs, prefix = {spec.name: spec for spec in layout.tensors(_whole(layout))}, _PREFIXES[layout.family]
+    tensors = {
+        prefix + published: weight.reshape(_published_shape(specs[name])).contiguous()
         for name, weight in weights.items()
         if (published := published_name(layout, name)) is not None
     }
+    if layout.family == "whisper":
+        tensors[prefix + _SINUSOIDS] = sinusoids(MOST_FRAMES, layout.dim, torch.empty(0))
+    return tensors
 
 
 def _whole(layout: TransformerLayout) -> SubnetConfig:
@@ -104,7 +109,8 @@ def _modules(layout: TransformerLayout, prefix: str) -> tuple[str, ...]:
 
 def _prefix(layout: TransformerLayout, published: Mapping[str, Tensor]) -> str:
     """What stands before the names of the encoder's tensors; nothing if they are not found."""
-    prefixes = ("model.encoder.", "encoder.") if layout.family == "whisper" else (_PREFIXES[layout.family],)
+    named = _PREFIXES[layout.family]
+    prefixes = (named, named.removeprefix("model.")) if layout.family == "whisper" else (named,)
     return next(
         (prefix for prefix in prefixes if any(key.startswith(_modules(layout, prefix)) for key in published)), ""
     )

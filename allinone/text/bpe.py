@@ -1,6 +1,7 @@
 """Whisper's byte-level BPE: its labels in its order, the end of a text first, and the prompt that begins one."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -71,7 +72,8 @@ class BpeTokenizer:
         Args:
             folder: the directory, with ``tokenizer.json`` and perhaps ``config.json``.
             alphabet: characters that transcripts may hold; None allows all.
-            language: of the speech, for a multilingual network; None is English.
+            language: of the speech, for a multilingual network; None is that whose token ``generation_config.json``
+                names, as an export does, or English.
 
         Raises:
             ValueError: if there is no such file, or one that does not serve; if another language is asked of a network
@@ -90,7 +92,7 @@ class BpeTokenizer:
                         "the language out, or take another network."
                     )
                 return cls(model, alphabet)
-            return cls(model, alphabet, language or "en")
+            return cls(model, alphabet, language or _told(generation) or "en")
         except ValueError as error:
             raise ValueError(f"{folder / TOKENIZER}: {error}") from error
 
@@ -204,6 +206,12 @@ def _with_timestamps(content: Mapping[str, Any], size: int) -> dict[str, Any]:
         for place in range(len(places), size)
     ]
     return {**content, "added_tokens": [*content["added_tokens"], *stamps]}
+
+
+def _told(generation: Mapping[str, Any]) -> str | None:
+    """The language that texts are generated in, where its token says it."""
+    match = re.fullmatch(r"<\|(\w+)\|>", str(generation.get("language")))
+    return match and match[1]
 
 
 def _compact(content: Mapping[str, Any]) -> bytes:

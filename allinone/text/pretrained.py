@@ -14,7 +14,7 @@ def read_tokenizer(folder: str | Path | None, alphabet: str | None = None, langu
     Args:
         folder: the directory.
         alphabet: characters that transcripts may hold, see :class:`BpeTokenizer`; None allows all that have labels.
-        language: of the speech, for a multilingual Whisper; None is English.
+        language: of the speech, for a multilingual Whisper; see :meth:`BpeTokenizer.read`.
 
     Raises:
         ValueError: if no directory is named; if it has no such file, or one that does not serve; if alphabet or

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCTC, AutoProcessor
 
-from allinone.export import huggingface
-from allinone.export.huggingface import FILES, write_huggingface
+from allinone.export import huggingface_ctc
+from allinone.export.huggingface import write_huggingface
 from allinone.layers import WaveformSettings
 from allinone.models import DecoderLayout, TransformerLayout
 from allinone.models.huggingface import read_pretrained
@@ -126,7 +126,7 @@ def test_the_directory_holds_what_it_should_and_the_card_tells_what_was_changed(
         about_data="Speech, CC0.",
         data_hash="ab",
     )
-    assert {path.name for path in folder.iterdir()} == set(FILES)
+    assert {path.name for path in folder.iterdir()} == {*huggingface_ctc.FILES, "README.md"}
     assert read_layout(json.loads((folder / "config.json").read_text()), "").num_heads == 4
     card = (folder / "README.md").read_text()
     for sentence in (
@@ -200,8 +200,6 @@ def refused(task: SpeechTask, member: str, folder: Path, *parts: str) -> None:
 
 def test_networks_that_transformers_does_not_have_are_refused(tmp_path):
     refused(families.make_task(), "2-32-4bit", tmp_path / "conformer", "wavlm, data2vec-audio; found ConformerLayout.")
-    whisper = make_transformer(LAYOUTS["whisper"])
-    refused(whisper, "2-12-4bit-h2", tmp_path / "whisper", "found whisper. Leave format=huggingface out")
     wide = make_transformer(LAYOUTS["wide heads"])
     refused(wide, "2-12-4bit-h2", tmp_path / "wide", "requires an encoder as Hubert has it; found TransformerLayout")
 
@@ -222,12 +220,12 @@ def test_a_member_that_is_none_and_weights_that_are_not_finite_are_refused(direc
 
 
 def test_what_does_not_come_back_as_the_member_is_not_left_there(directories, tmp_path, monkeypatch):
-    task, published = make_task(directories["wav2vec2 base"]), huggingface.publish
+    task, published = make_task(directories["wav2vec2 base"]), huggingface_ctc.publish
 
     def broken(*arguments: Any) -> dict[str, Tensor]:
         return {name: weight + 0.1 * (weight.dim() == 2) for name, weight in published(*arguments).items()}
 
-    monkeypatch.setattr(huggingface, "publish", broken)
+    monkeypatch.setattr(huggingface_ctc, "publish", broken)
     with pytest.raises(RuntimeError, match=r"the outputs must be within 0\.0001 of the supernet's; found a difference"):
         write(task, UNIFORM, tmp_path / "member")
     assert not (tmp_path / "member").exists()

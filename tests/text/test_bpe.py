@@ -86,6 +86,16 @@ def test_the_prompt_of_a_multilingual_network_tells_both(tmp_path, language, tol
     assert [bpe.tokens[label] for label in bpe.prompt] == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "asked", "language"), [("<|de|>", None, "de"), ("<|de|>", "en", "en"), ("german", None, "en")]
+)
+def test_the_language_is_that_of_the_directory_unless_another_is_asked_for(tmp_path, told, asked, language):
+    generation = {"is_multilingual": True, "language": told}
+    assert (
+        BpeTokenizer.read(write_tokenizer(tmp_path, generation_config=generation), language=asked).language == language
+    )
+
+
 @pytest.mark.parametrize(("labels", "language"), [(51_864, None), (51_865, "en")])
 def test_without_a_word_about_it_a_network_is_multilingual_by_its_number_of_labels(tmp_path, labels, language):
     """OpenAI's rule: English-only networks have 51,864."""
