@@ -16,8 +16,11 @@ from transformers import (
     WavLMConfig,
     WavLMForCTC,
     WhisperConfig,
+    WhisperForConditionalGeneration,
     WhisperModel,
 )
+
+from tests.whisper_tokenizer import LABELS, PIECES, write_tokenizer
 
 SYMBOLS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
 _SMALL: dict[str, Any] = {
@@ -71,6 +74,26 @@ def make_whisper() -> Any:
     perturb_published(network)
     network.encoder.embed_positions.weight.data.copy_(positions)
     return network
+
+
+@cache
+def make_whole_whisper() -> Any:
+    """A tiny one of 30 s with its decoder, in which no label is the padding."""
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"d_model": 32, "vocab_size": LABELS, "encoder_layers": 2, "decoder_layers": 3}
+    sizes |= {"encoder_attention_heads": 4, "decoder_attention_heads": 2, "encoder_ffn_dim": 48, "decoder_ffn_dim": 40}
+    ends = {"pad_token_id": None, "bos_token_id": PIECES, "eos_token_id": PIECES, "decoder_start_token_id": PIECES + 1}
+    network = WhisperForConditionalGeneration(WhisperConfig(**sizes, **ends))
+    positions = network.model.encoder.embed_positions.weight.clone()
+    perturb_published(network)
+    network.model.encoder.embed_positions.weight.data.copy_(positions)
+    return network
+
+
+def save_whole_whisper(folder: Path) -> Path:
+    """Its directory, with the tokenizer of the tests."""
+    make_whole_whisper().save_pretrained(folder)
+    return write_tokenizer(folder, config=json.loads((folder / "config.json").read_text()))
 
 
 @torch.no_grad()

@@ -56,6 +56,11 @@ def run(config: DictConfig) -> None:
         logger.info("There is no unfinished run to resume: a new one starts.")
     logger.info("This run writes to %s.", folder)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
+    if config.needs_init and config.init is None:
+        raise ValueError(
+            "This experiment requires the weights that its training starts from; found none named. Add init=DIR (or "
+            "needs_init=false, to start from random ones)."
+        )
     settings: FitSettings = instantiate(config.trainer)
     check_ranking(config.importance)
     layout: Layout = instantiate(config.network)

@@ -45,6 +45,12 @@ def symbols(checkpoint: Path) -> list[str]:
     return list(about["tokenizer"]["symbols"])
 
 
+def test_an_experiment_that_needs_weights_does_not_start_from_random_ones(call, here):
+    said = call("train", "experiment=librispeech_wav2vec2", "data.corpus.folder=nowhere")
+    assert said.code != 0
+    assert "requires the weights that its training starts from; found none named. Add init=DIR" in said.err
+
+
 def test_members_of_a_pretrained_encoder_are_listed_before_any_training(call, directory):
     said = call("subnets", "network=pretrained", f"network.folder={directory}", *ELASTIC, "format=json")
     assert said.code == 0

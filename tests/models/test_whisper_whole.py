@@ -2,45 +2,26 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from allinone.models.huggingface import pretrained_decoder, read_pretrained
 from allinone.subnet import SubnetConfig
 from allinone.text import BpeTokenizer
 from tests.models.imported import assert_close, noise
-from tests.published import perturb_published
-from tests.whisper_tokenizer import LABELS, PIECES, write_tokenizer
+from tests.published import make_whole_whisper, save_whole_whisper
+from tests.whisper_tokenizer import LABELS, PIECES
 
 
 @pytest.fixture(scope="module")
-def network() -> Any:
-    """A tiny one of 30 s, in which no label is the padding."""
-    torch.manual_seed(0)
-    sizes = {"d_model": 32, "vocab_size": LABELS, "encoder_layers": 2, "decoder_layers": 3}
-    sizes |= {"encoder_attention_heads": 4, "decoder_attention_heads": 2, "encoder_ffn_dim": 48, "decoder_ffn_dim": 40}
-    ends = {"pad_token_id": None, "bos_token_id": PIECES, "eos_token_id": PIECES, "decoder_start_token_id": PIECES + 1}
-    network = WhisperForConditionalGeneration(WhisperConfig(**sizes, **ends))
-    positions = network.model.encoder.embed_positions.weight.clone()
-    perturb_published(network)
-    network.model.encoder.embed_positions.weight.data.copy_(positions)
-    return network
-
-
-@pytest.fixture(scope="module")
-def folder(network, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("whisper")
-    network.save_pretrained(folder)
-    config = json.loads((folder / "config.json").read_text())
-    return write_tokenizer(folder, config=config)
+def folder(tmp_path_factory) -> Path:
+    return save_whole_whisper(tmp_path_factory.mktemp("whisper"))
 
 
 @torch.no_grad()
-def test_a_directory_says_of_thirty_seconds_what_transformers_says(network, folder):
+def test_a_directory_says_of_thirty_seconds_what_transformers_says(folder):
     pretrained = read_pretrained(folder)
     layout, attention, tokenizer = pretrained.layout, pretrained.attention, pretrained.tokenizer
     assert attention is not None
@@ -58,7 +39,7 @@ def test_a_directory_says_of_thirty_seconds_what_transformers_says(network, fold
     found = parts["decoder"](encoded, lengths, labels)
     order = torch.tensor(tokenizer.order)
     given = order[torch.cat((torch.tensor([attention.prompt] * 2), labels), 1)]
-    expected = network(input_features=features, decoder_input_ids=given).logits[..., order].log_softmax(-1)
+    expected = make_whole_whisper()(input_features=features, decoder_input_ids=given).logits[..., order].log_softmax(-1)
     assert_close(found, expected[:, len(attention.prompt) - 1 :])
     assert order[list(attention.prompt)].tolist() == [PIECES + 1, PIECES + 9]
     assert order[0] == PIECES

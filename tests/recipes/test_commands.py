@@ -12,7 +12,7 @@ import soundfile
 from allinone.cli.main import VERBS, main, split_verb
 from allinone.data import write_synthetic_corpus
 from tests.data.miniatures import write_librispeech
-from tests.published import make_published, save_published
+from tests.published import make_published, save_published, save_whole_whisper
 
 ROOT = Path(__file__).parents[2]
 LINES = re.findall(r"^allinone .+$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
@@ -29,6 +29,7 @@ SMALL = (
 TABLE = ("data=table", "data.corpus.table=my/lines.tsv")
 PUBLISHED = {"hubert base": "hubert-base-ls960", "wav2vec2 base": "wav2vec2-base-100h", "wavlm large": "wavlm-large"}
 TINY = ("network=pretrained", "space.depths=[1,2]", "space.widths=[24,48]")  # the published networks of the tests
+TINY_DECODER = ("space.decoder.depths=[1,3]", "space.decoder.widths=[20,40]")  # of the Whisper among them
 SMALLER = {  # what makes a verb's lines small, besides a tiny network
     "bench step": ("rounds=1", "seconds=0.5"),
     "bench data": ("steps=2", "skip=0", *TABLE, *SMALL[:3]),
@@ -80,6 +81,7 @@ def fill_in(arguments: list[str], folder: Path) -> list[str]:
     if not folder.exists():
         for kind, name in PUBLISHED.items():
             save_published(make_published(kind), folder / name)
+        save_whole_whisper(folder / "whisper-base.en")
         write_librispeech(folder, ["train-clean-100", "dev-clean", "dev-other", "test-clean", "test-other"])
     return [word for word in arguments if word not in TABLE]
 
@@ -106,5 +108,7 @@ def test_every_line_of_the_readme_runs(folder, monkeypatch):
             arguments.append("tokenizer.vocab_size=12")
         if "DIR/" in line:
             arguments = [*fill_in(arguments, folder / "DIR"), *(["rounds=1"] if verb == "bench pretrained" else TINY)]
+        if "attention=pretrained" in arguments:
+            arguments += TINY_DECODER
         arguments = [re.sub(r"runs/(\w+)/TIME", newest_run, word) for word in arguments]
         assert main(arguments) == 0, line
