@@ -84,7 +84,14 @@ class Ready:
         batches = track(
             self.data.loader(split), "evaluating", console=console, transient=True, disable=not console.is_terminal
         )
-        return evaluate(self.task, watch(_readable(batches)), self.members, decode=self.decode, device=self.device)
+        return evaluate(
+            self.task,
+            watch(_readable(batches)),
+            self.members,
+            decode=self.decode,
+            scoring=self.data.scoring,
+            device=self.device,
+        )
 
     def batches(self, split: str, utterances: int | None) -> list[Batch]:
         """A split, or so many utterances of it, in memory."""

@@ -31,7 +31,11 @@ def slice_rates(
         name: Utterance(text, cuts[name].duration, cuts[name].supervisions[0].speaker)
         for name, text in references.items()
     }
-    seen = Counter(word for text in data.texts("train") for word in text.split()) if data.cuts["train"] else None
+    seen = (
+        Counter(word for text in data.texts("train") for word in data.scoring(text).split())
+        if data.cuts["train"]
+        else None
+    )
     return [
         {
             kind: {name: {"wer": errors.rate, "words": errors.words} for name, errors in slices.items()}

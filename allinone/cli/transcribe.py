@@ -45,14 +45,19 @@ class Transcript:
         return text_of(self.windows)
 
     @property
+    def scored(self) -> str:
+        """The same as references are: in lower case, without punctuation."""
+        return Normalizer()(self.text)
+
+    @property
     def words(self) -> ErrorCounts:
         """Errors in words; none where it is not known what was said."""
-        return ErrorCounts() if self.reference is None else word_errors(self.reference, self.text)
+        return ErrorCounts() if self.reference is None else word_errors(self.reference, self.scored)
 
     @property
     def characters(self) -> ErrorCounts:
         """Errors in characters; none where it is not known what was said."""
-        return ErrorCounts() if self.reference is None else character_errors(self.reference, self.text)
+        return ErrorCounts() if self.reference is None else character_errors(self.reference, self.scored)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -141,7 +146,7 @@ def _show(transcript: Transcript, alone: bool) -> None:
         print(transcript.text if alone else f"{transcript.audio}\t{transcript.text}", flush=True)
         return
     print(f"{transcript.audio}: {_rate(transcript.words)}")
-    for said, heard, marks in marked(transcript.reference, transcript.text, console().width - len("  heard  ")):
+    for said, heard, marks in marked(transcript.reference, transcript.scored, console().width - len("  heard  ")):
         print(f"  said   {said}\n  heard  {heard}")
         print(f"         {marks}" if marks else "", flush=True)
 

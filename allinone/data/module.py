@@ -41,6 +41,7 @@ class SpeechDataModule(lightning.LightningDataModule):
     Args:
         corpus: where utterances come from.
         normalizer: how transcripts become text to learn.
+        scoring: what both, such a text and what was heard, are made before errors are counted; None leaves them.
         batch_seconds: audio seconds of a training batch at most (per rank), after speed perturbation.
         eval_batch_seconds: of a dev or test batch, padding included; ``batch_seconds`` by default.
         num_buckets: groups of similar duration that training batches are drawn from.
@@ -63,6 +64,7 @@ class SpeechDataModule(lightning.LightningDataModule):
         self,
         corpus: Corpus,
         normalizer: Callable[[str], str] | None = None,
+        scoring: Callable[[str], str] | None = None,
         batch_seconds: float = 120.0,
         eval_batch_seconds: float | None = None,
         num_buckets: int = 10,
@@ -90,6 +92,7 @@ class SpeechDataModule(lightning.LightningDataModule):
         )
         self.corpus = corpus
         self.normalizer = normalizer or Normalizer()
+        self.scoring = scoring or str  # which leaves a text as it is
         self.batch_seconds = batch_seconds
         self.eval_batch_seconds = eval_batch_seconds or batch_seconds
         self.num_buckets = num_buckets

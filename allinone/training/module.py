@@ -159,7 +159,7 @@ class OnePassModule(lightning.LightningModule):
         shared = self.task.shared(batch.waveforms, batch.lengths)
         decode = Greedy().build(self.task.tokenizer)
         for evaluation in self.evaluations:
-            evaluation.add(self.task, shared, batch, decode)
+            evaluation.add(self.task, shared, batch, decode, cast(Any, self.trainer).datamodule.scoring)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the error rates, and forgets the statistics, which will not fit the next step's weights."""
