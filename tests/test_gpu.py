@@ -77,8 +77,8 @@ def test_hypotheses_are_those_of_the_processor():
     task, batch = make_task(bits=(4, 8)).eval(), make_batch((0.9, 0.8, 0.7, 0.65))
     members = [task.space.largest, SMALLEST]
     decode = Greedy().build(task.tokenizer)
-    on_gpu, _ = evaluate(task, [batch], members, decode=decode, device="cuda")
-    on_cpu, _ = evaluate(task.cpu(), [batch], members, decode=decode)
+    on_gpu, _ = evaluate(task, [batch], members, scoring=str, decode=decode, device="cuda")
+    on_cpu, _ = evaluate(task.cpu(), [batch], members, scoring=str, decode=decode)
     assert [found.texts for found in on_gpu] == [expected.texts for expected in on_cpu]
 
 
