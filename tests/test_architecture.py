@@ -34,7 +34,7 @@ WITHOUT_TORCH = {"subnet", "scoring", "text"}
 LONGEST = 300  # lines
 
 FILES = sorted(PACKAGE.rglob("*.py"))
-ALL_FILES = sorted([*FILES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "conf").rglob("*.py")])
+ALL_FILES = sorted([*FILES, *(file for part in ("tests", "conf", "recipes") for file in (ROOT / part).rglob("*.py"))])
 
 
 def name(file: Path) -> str:
