@@ -1,9 +1,9 @@
 """Importance order at the start of a training: by weights, or by what units and heads do to real speech."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from allinone.data.batch import Batch
 from allinone.models.activation_scores import activation_scores
@@ -15,37 +15,41 @@ RANKINGS = ("weights", "activations")
 def sort_units_and_heads(
     network: nn.Module,
     *,
-    units: bool,
-    heads: bool,
-    hear: Callable[[Tensor, Tensor], object],
+    units: Collection[str],
+    heads: Collection[str],
+    hear: Callable[[Batch], object],
     batches: Iterable[Batch] | None = None,
 ) -> Orders:
     """Sorts the units of feed-forward modules and whole attention heads, without changing what a network computes.
 
     Args:
         network: a trained one.
-        units: whether units are sorted.
-        heads: whether heads are.
-        hear: lets the network hear waveforms ``(batch, samples)`` of so many valid samples ``(batch,)``.
-        batches: what decides on the order; None sorts by the norms of weights. So are modules sorted, in either
-            case, that have no part in hearing, such as those of an attention decoder.
+        units: the parts of it, such as ``encoder`` and ``decoder``, whose units are sorted.
+        heads: those whose heads are.
+        hear: lets the network hear an utterance and, if an attention decoder is sorted, spell what was said.
+        batches: what decides on the order; None sorts by the norms of weights.
 
     Returns:
         What was sorted, as :func:`allinone.models.importance.sort_by_importance` says it.
     """
-    scores = (unit_norms(network) if units else {}) | (head_norms(network) if heads else {})
+    scores = {
+        name: score
+        for parts, norms in ((units, unit_norms), (heads, head_norms))
+        if parts
+        for name, score in norms(network).items()
+        if name.partition(".")[0] in parts
+    }
 
     def listen() -> None:
         for batch in batches or ():
             for row in range(len(batch)):
-                alone = batch.select([row])
-                hear(alone.waveforms, alone.lengths)
+                hear(batch.select([row]))
 
     if batches is not None and scores:
         training = network.training
         heard = activation_scores(network.eval(), listen)
         network.train(training)
-        scores |= {name: score for name, score in heard.items() if name in scores}
+        scores = {name: heard[name] for name in scores}
     with torch.no_grad():
         return sort_by_importance(network, scores)
 

@@ -3,13 +3,13 @@
 import copy
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from allinone.data.batch import Batch
 from allinone.layers import FeatureSettings, WaveformSettings, WhisperLogMelSettings
@@ -153,8 +153,7 @@ def _sorted(
 ) -> Mapping[str, Tensor]:
     """The weights with units and heads in the order of their importance, where that matters.
 
-    By weights alone one layer is sorted at a time, when it is asked for; to hear batches takes the whole encoder. An
-    attention decoder is sorted by its weights.
+    By weights alone one layer is sorted at a time, when it is asked for; to hear batches takes the whole network.
     """
     with torch.device("meta"):
         encoder = layout.build(SubnetConfig.uniform(layout.num_layers, layout.ffn_dim))
@@ -162,29 +161,38 @@ def _sorted(
     networks = {_ENCODER: encoder, _DECODER: decoder}
     wanted = {_ENCODER: _sorting(task.space, layout), _DECODER: _sorting(task.space.decoder, task.attention)}
 
-    def sorted_part(prefix: str, batches: Iterable[Batch] | None = None) -> dict[str, Tensor]:
-        network, _, inside = prefix.partition(".")
-        whole = networks[f"{network}."]
-        assert whole is not None
-        part = copy.deepcopy(whole.get_submodule(inside.removesuffix(".")))
-        part.load_state_dict({name: weights[prefix + name] for name in part.state_dict()}, assign=True)
-        units, heads = wanted[f"{network}."]
-        sort_units_and_heads(
-            part,
-            units=units,
-            heads=heads,
-            hear=lambda waveforms, lengths: part(*task.features(waveforms, lengths)),
-            batches=batches,
-        )
-        return {prefix + name: weight for name, weight in part.state_dict().items()}
+    def sorted_parts(prefixes: Sequence[str], batches: Iterable[Batch] | None = None) -> dict[str, Tensor]:
+        parts = nn.ModuleDict()
+        for prefix in prefixes:
+            network, _, inside = prefix.partition(".")
+            whole = networks[f"{network}."]
+            assert whole is not None
+            part = copy.deepcopy(whole.get_submodule(inside.removesuffix(".")))
+            part.load_state_dict({name: weights[prefix + name] for name in part.state_dict()}, assign=True)
+            parts[network] = part
 
-    heard = sorted_part(_ENCODER, batches) if batches is not None and any(wanted[_ENCODER]) else {}
+        def hear(batch: Batch) -> None:
+            encoded, lengths = parts["encoder"](*task.features(batch.waveforms, batch.lengths))
+            if "decoder" in parts:
+                parts["decoder"](encoded, lengths, batch.labels)
+
+        units, heads = ([name for name in parts if wanted[f"{name}."][index]] for index in range(2))
+        sort_units_and_heads(parts, units=units, heads=heads, hear=hear, batches=batches)
+        return {
+            prefix + name: weight
+            for prefix, part in zip(prefixes, parts.values(), strict=True)
+            for name, weight in part.state_dict().items()
+        }
+
+    spelt = any(wanted[_DECODER]) and any(name.startswith(_DECODER) for name in weights)
+    hears = batches is not None and (spelt or any(wanted[_ENCODER]))
+    heard = sorted_parts([_ENCODER, _DECODER] if spelt else [_ENCODER], batches) if hears else {}
     held: dict[str, dict[str, Tensor]] = {}  # they are asked for layer by layer
 
     def of_layer(prefix: str, name: str) -> Tensor:
         if prefix not in held:
             held.clear()
-            held[prefix] = sorted_part(prefix)
+            held[prefix] = sorted_parts([prefix])
         return held[prefix][name]
 
     of_layers = {

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
     The same supernet takes over everything, scales included. Another one (other depths, widths, heads or bits) takes
     the weights of the checkpoint's largest member. If its members had only one width, its feed-forward units are sorted
     by importance first; if they had one number of heads, its attention heads are. So is an attention decoder that has
-    smaller members here. ``batches`` decide on the encoder's order, or else the weights.
+    smaller members here. ``batches`` decide on the order, or else the weights.
 
     Raises:
         ValueError: if the checkpoint's network is smaller, or has other sizes or labels.
@@ -75,7 +76,9 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
         task,
         source,
         source.space,
-        lambda waveforms, lengths: source.encode(source.shared(waveforms, lengths), largest),
+        lambda batch: source.learn(
+            source.shared(batch.waveforms, batch.lengths), largest, batch.labels, batch.label_lengths
+        ),
         batches,
     )
     take_over_weights(task, _plain_parameters(source), str(path))
@@ -97,7 +100,7 @@ def take_over_member(
         weights: its weights as they are stored.
         space: of the supernet that it was taken out of; None if that is not known, and then nothing is sorted.
         origin: where it comes from, for messages.
-        batches: what decides on the encoder's order; None leaves it to the weights.
+        batches: what decides on the order; None leaves it to the weights.
 
     Raises:
         ValueError: as :func:`take_over_weights`, and if its heads have another size.
@@ -105,7 +108,7 @@ def take_over_member(
     refuse_other_heads(task, network, origin)
     ordered = dict(weights)
     if space is not None:
-        for name, sorts in _sort(task, network, space, network, batches).items():
+        for name, sorts in _sort(task, network, space, partial(_hear, network), batches).items():
             for dim, entries in sorts:
                 weight = ordered[name]
                 ordered[name] = (
@@ -114,33 +117,33 @@ def take_over_member(
     take_over_weights(task, ordered, origin)
 
 
+def _hear(network: SpeechNetwork, batch: Batch) -> None:
+    heard = network(batch.waveforms, batch.lengths)
+    if network.decoder is not None:
+        network.decoder(heard.encoded, heard.lengths, batch.labels)
+
+
 def _sort(
     task: SpeechTask,
     source: SpeechTask | SpeechNetwork,
     space: SearchSpace,
-    hear: Callable[[Tensor, Tensor], object],
+    hear: Callable[[Batch], object],
     batches: Iterable[Batch] | None,
 ) -> Orders:
     """Sorts what the space that a network comes from has in one size only, and the supernet may have in several.
 
     Returns:
-        What was sorted, by the names of the plain network.
+        What was sorted, by the names of the network.
     """
-    orders: Orders = {}
+    units, heads = [], []
     for name, part, trained, wanted in (
         ("encoder", source.encoder, space, task.space),
         ("decoder", source.decoder, space.decoder, task.space.decoder),
     ):
         if part is not None and wanted is not None:
-            found = sort_units_and_heads(
-                part,
-                units=trained is None or len(trained.widths) == 1,
-                heads=trained is None or len(trained.heads) <= 1,
-                hear=hear,
-                batches=batches if name == "encoder" else None,  # a decoder is sorted by its weights
-            )
-            orders |= {f"{name}.{parameter}": sorts for parameter, sorts in found.items()}
-    return orders
+            units += [name] * (trained is None or len(trained.widths) == 1)
+            heads += [name] * (trained is None or len(trained.heads) <= 1)
+    return sort_units_and_heads(source, units=units, heads=heads, hear=hear, batches=batches)
 
 
 def refuse_other_heads(task: SpeechTask, source: nn.Module, origin: str) -> None:
