@@ -24,6 +24,10 @@ class Elastic(nn.Module):
 
     Matrices, that is parameters of two or more dimensions, are quantised; biases and norms are not.
 
+    A unit that a narrow member lacks leaves what it adds on average behind, in the bias of what it feeds (mean
+    replacement pruning, Evci et al. 2018): ``bias + weight[:, kept:] @ mean[kept:]``, for means that
+    :meth:`take_over_mean` was told. The largest member has nothing to make up for. Gradients flow into the bias alone.
+
     Buffers, that is statistics of a batch norm, fit one member each: the module is left with none of its own, and the
     caller hands in the member's.
 
@@ -53,6 +57,13 @@ class Elastic(nn.Module):
         for name in self.buffer_names:
             part, _, buffer = name.rpartition(".")
             setattr(module.get_submodule(part), buffer, None)
+        self.means = nn.Module()
+        names = dict(module.named_parameters())
+        biases = {name: f"{name.removesuffix('weight')}bias" for name, axis in self.axes.items() if axis.dim == 1}
+        self.makes_up_for = {bias: name for name, bias in biases.items() if bias in names}
+        for name in self.makes_up_for.values():
+            self.means.register_buffer(_key(name), names[name].new_zeros(names[name].shape[1]))
+        self.register_load_state_dict_pre_hook(_without_means)
         self.log_scales = nn.ParameterDict()
         if not self.bits:
             return
@@ -78,6 +89,17 @@ class Elastic(nn.Module):
             row = self.log_scales[_key(name)][self.bits.index(stored.bits)]
             if row.shape == stored.scale.shape:
                 row.copy_(stored.scale.log())
+
+    @torch.no_grad()
+    def take_over_mean(self, name: str, mean: Tensor) -> None:
+        """Sets what the inputs of a weight are on average, ``(inputs,)``, where members have fewer of them."""
+        if name in self.makes_up_for.values():
+            buffer = self.means.get_buffer(_key(name))
+            buffer.copy_(mean[: len(buffer)])
+
+    def mean(self, name: str) -> Tensor | None:
+        """What :meth:`take_over_mean` was told, zeros by default; None if no member has fewer inputs."""
+        return self.means.get_buffer(_key(name)) if name in self.makes_up_for.values() else None
 
     def forward(self, config: LayerConfig, *inputs: Any, buffers: Mapping[str, Tensor] = NO_BUFFERS) -> Any:
         """The module's own forward, with effective weights and a member's buffers."""
@@ -111,9 +133,12 @@ class Elastic(nn.Module):
 
     def _slice(self, name: str, weight: Tensor, config: LayerConfig) -> Tensor:
         axis = self.axes.get(name)
-        if axis is None or (kept := axis.kept(config)) is None:
+        if axis is not None and (kept := axis.kept(config)) is not None:
+            return weight.narrow(axis.dim, 0, kept)
+        if (feeding := self.makes_up_for.get(name)) is None or (kept := self.axes[feeding].kept(config)) is None:
             return weight
-        return weight.narrow(axis.dim, 0, kept)
+        missing = self.module.get_parameter(feeding).detach()[:, kept:]
+        return weight + (missing * self.means.get_buffer(_key(feeding))[kept:]).sum(1)  # no product in bfloat16
 
     def _log_scale(self, name: str, weight: Tensor, bits: int) -> Tensor | None:
         """The row of learned scales for that precision, cut to the size of the (already cut) weight."""
@@ -121,6 +146,13 @@ class Elastic(nn.Module):
             return None
         rows = self.log_scales[_key(name)]
         return narrow(rows[self.bits.index(bits)], self.quantizer.granularity.scale_shape(weight.shape))
+
+
+def _without_means(elastic: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Adds means to a state that was written before there were any: nothing was made up for."""
+    assert isinstance(elastic, Elastic)
+    for name, buffer in elastic.means.named_buffers():
+        state.setdefault(f"{prefix}means.{name}", torch.zeros_like(buffer))
 
 
 def _key(name: str) -> str:

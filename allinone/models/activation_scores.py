@@ -1,6 +1,7 @@
-"""The importance of units and heads by what they do to real speech."""
+"""The importance of units and heads by what they do to real speech, and what they do on average."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,8 +12,21 @@ from allinone.layers import FeedForward
 from allinone.models.importance import Attention, Scores
 
 
+@dataclass(frozen=True)
+class Activations:
+    """What was seen of the units and heads of a network that heard speech.
+
+    Attributes:
+        scores: the importance of each, ``(units,)`` or ``(heads,)`` by the names of modules.
+        means: of what each unit, or each entry of each head, says: ``(inputs,)`` by the names of the weights it feeds.
+    """
+
+    scores: Scores
+    means: dict[str, Tensor]
+
+
 @torch.no_grad()
-def activation_scores(network: nn.Module, listen: Callable[[], None]) -> Scores:
+def activations(network: nn.Module, listen: Callable[[], object]) -> Activations:
     """The importance of each unit and each head by the size of what it adds to the frames that the network hears.
 
     That is the root mean square, over all frames, of the L2 norm of a unit's or a head's part in its module's output:
@@ -22,31 +36,38 @@ def activation_scores(network: nn.Module, listen: Callable[[], None]) -> Scores:
     Args:
         network: a trained one.
         listen: lets it hear speech; without padding, which would count, too.
-
-    Returns:
-        For each feed-forward module ``(units,)`` and for each attention module ``(heads,)``, by the names of
-        modules.
     """
     sums: Scores = {}
+    totals: Scores = {}
     frames: dict[str, int] = {}
 
-    def observe(name: str, squares: Callable[[Tensor], Tensor], _: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def observe(
+        name: str, out: str, squares: Callable[[Tensor], Tensor], _: nn.Module, inputs: tuple[Any, ...]
+    ) -> None:
         x = inputs[0].flatten(0, -2).float()
         sums[name] = sums.get(name, 0) + squares(x)
+        totals[f"{name}.{out}.weight"] = totals.get(f"{name}.{out}.weight", 0) + x.sum(0)
         frames[name] = frames.get(name, 0) + len(x)
 
     hooks = []
     for name, module in network.named_modules():
         if isinstance(module, FeedForward):
-            hooks.append(module.down.register_forward_pre_hook(partial(observe, name, partial(_of_units, module))))
+            hooks.append(
+                module.down.register_forward_pre_hook(partial(observe, name, "down", partial(_of_units, module)))
+            )
         elif isinstance(module, Attention):
-            hooks.append(module.output.register_forward_pre_hook(partial(observe, name, partial(_of_heads, module))))
+            hooks.append(
+                module.output.register_forward_pre_hook(partial(observe, name, "output", partial(_of_heads, module)))
+            )
     try:
         listen()
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: (total / frames[name]).sqrt() for name, total in sums.items()}
+    return Activations(
+        scores={name: (total / frames[name]).sqrt() for name, total in sums.items()},
+        means={name: total / frames[name.rsplit(".", 2)[0]] for name, total in totals.items()},
+    )
 
 
 def _of_units(module: FeedForward, x: Tensor) -> Tensor:

@@ -1,15 +1,29 @@
 """Importance order at the start of a training: by weights, or by what units and heads do to real speech."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from allinone.data.batch import Batch
-from allinone.models.activation_scores import activation_scores
+from allinone.models.activation_scores import activations
 from allinone.models.importance import Orders, head_norms, sort_by_importance, unit_norms
 
 RANKINGS = ("weights", "activations")
+
+
+class Sorted(NamedTuple):
+    """What was sorted.
+
+    Attributes:
+        orders: as :func:`allinone.models.importance.sort_by_importance` says it.
+        means: of what units and heads say, in their new order, see
+            :class:`allinone.models.activation_scores.Activations`; only if batches were heard.
+    """
+
+    orders: Orders
+    means: Mapping[str, Tensor]
 
 
 def sort_units_and_heads(
@@ -19,7 +33,7 @@ def sort_units_and_heads(
     heads: Collection[str],
     hear: Callable[[Batch], object],
     batches: Iterable[Batch] | None = None,
-) -> Orders:
+) -> Sorted:
     """Sorts the units of feed-forward modules and whole attention heads, without changing what a network computes.
 
     Args:
@@ -28,9 +42,6 @@ def sort_units_and_heads(
         heads: those whose heads are.
         hear: lets the network hear an utterance and, if an attention decoder is sorted, spell what was said.
         batches: what decides on the order; None sorts by the norms of weights.
-
-    Returns:
-        What was sorted, as :func:`allinone.models.importance.sort_by_importance` says it.
     """
     scores = {
         name: score
@@ -45,13 +56,16 @@ def sort_units_and_heads(
             for row in range(len(batch)):
                 hear(batch.select([row]))
 
+    means: dict[str, Tensor] = {}
     if batches is not None and scores:
         training = network.training
-        heard = activation_scores(network.eval(), listen)
+        heard = activations(network.eval(), listen)
         network.train(training)
-        scores = {name: heard[name] for name in scores}
+        scores, means = {name: heard.scores[name] for name in scores}, heard.means
     with torch.no_grad():
-        return sort_by_importance(network, scores)
+        orders = sort_by_importance(network, scores)
+    sorts = {name: dict(orders[name]).get(1) for name in means if name in orders}
+    return Sorted(orders, {name: means[name][entries] for name, entries in sorts.items() if entries is not None})
 
 
 def check_ranking(ranking: str) -> None:

@@ -71,7 +71,8 @@ def take_over_pretrained(task: SpeechTask, source: Path, batches: Iterable[Batch
             "Give network=pretrained, or a named network that suits it."
         )
     weights = _from_directory(task, layout, source) if source.is_dir() else _from_state_dict(layout, source)
-    take_over_weights(task, _sorted(task, layout, weights, batches), str(source))
+    ordered, means = _sorted(task, layout, weights, batches)
+    take_over_weights(task, ordered, str(source), means)
 
 
 def refuse_other_features(layout: Layout, features: FeatureSettings) -> None:
@@ -150,8 +151,8 @@ def _from_state_dict(layout: TransformerLayout, source: Path) -> Mapping[str, Te
 
 def _sorted(
     task: SpeechTask, layout: TransformerLayout, weights: Mapping[str, Tensor], batches: Iterable[Batch] | None
-) -> Mapping[str, Tensor]:
-    """The weights with units and heads in the order of their importance, where that matters.
+) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+    """The weights with units and heads in the order of their importance, where that matters; what these say on average.
 
     By weights alone one layer is sorted at a time, when it is asked for; to hear batches takes the whole network.
     """
@@ -160,6 +161,8 @@ def _sorted(
         decoder = task.attention and task.attention.build(task.attention.whole, layout.dim, task.tokenizer.vocab_size)
     networks = {_ENCODER: encoder, _DECODER: decoder}
     wanted = {_ENCODER: _sorting(task.space, layout), _DECODER: _sorting(task.space.decoder, task.attention)}
+
+    means: dict[str, Tensor] = {}
 
     def sorted_parts(prefixes: Sequence[str], batches: Iterable[Batch] | None = None) -> dict[str, Tensor]:
         parts = nn.ModuleDict()
@@ -177,7 +180,7 @@ def _sorted(
                 parts["decoder"](encoded, lengths, batch.labels)
 
         units, heads = ([name for name in parts if wanted[f"{name}."][index]] for index in range(2))
-        sort_units_and_heads(parts, units=units, heads=heads, hear=hear, batches=batches)
+        means.update(sort_units_and_heads(parts, units=units, heads=heads, hear=hear, batches=batches).means)
         return {
             prefix + name: weight
             for prefix, part in zip(prefixes, parts.values(), strict=True)
@@ -200,7 +203,7 @@ def _sorted(
         for name in weights
         if name not in heard and (layer := _LAYER.match(name)) and any(wanted[layer[1]])
     }
-    return LazyTensors.renamed(weights, {name: name for name in weights}) | LazyTensors(of_layers) | heard
+    return LazyTensors.renamed(weights, {name: name for name in weights}) | LazyTensors(of_layers) | heard, means
 
 
 def _sorting(space: SearchSpace | None, sizes: TransformerLayout | DecoderLayout | None) -> tuple[bool, bool]:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -11,7 +12,6 @@ from torch import Tensor, nn
 
 from allinone.data.batch import Batch
 from allinone.layers import SpecAugment, TimeMasks
-from allinone.models.importance import Orders
 from allinone.quantization import Quantised
 from allinone.subnet import SearchSpace
 from allinone.tasks import SpeechNetwork
@@ -19,10 +19,11 @@ from allinone.tasks.description import restore
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
 from allinone.training.checkpoints import STATISTICS, read_checkpoint
-from allinone.training.importance import sort_units_and_heads
+from allinone.training.importance import Sorted, sort_units_and_heads
 
 logger = logging.getLogger(__name__)
 
+NO_MEANS: Mapping[str, Tensor] = MappingProxyType({})
 _OUTPUTS = {"head.": "the CTC output", "decoder.": "the attention decoder"}  # of which a network may lack one
 
 
@@ -72,7 +73,7 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
     largest = source.space.largest
     if batches is not None and source.encoder.lacks_statistics(largest):
         recalibrate(source, batches, [largest])
-    _sort(
+    _, measured = _sort(
         task,
         source,
         source.space,
@@ -81,7 +82,14 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
         ),
         batches,
     )
-    take_over_weights(task, _plain_parameters(source), str(path))
+    means = {
+        f"{part}.{name}": mean
+        for part, elastic in source.parts()
+        for name, _ in elastic.module.named_parameters()
+        if (mean := elastic.mean(name)) is not None
+    }
+    means |= {name.replace(".module.", ".", 1): mean for name, mean in measured.items()}
+    take_over_weights(task, _plain_parameters(source), str(path), means)
 
 
 def take_over_member(
@@ -107,14 +115,16 @@ def take_over_member(
     """
     refuse_other_heads(task, network, origin)
     ordered = dict(weights)
+    means: Mapping[str, Tensor] = {}
     if space is not None:
-        for name, sorts in _sort(task, network, space, partial(_hear, network), batches).items():
+        orders, means = _sort(task, network, space, partial(_hear, network), batches)
+        for name, sorts in orders.items():
             for dim, entries in sorts:
                 weight = ordered[name]
                 ordered[name] = (
                     weight.select(dim, entries) if isinstance(weight, Quantised) else weight.index_select(dim, entries)
                 )
-    take_over_weights(task, ordered, origin)
+    take_over_weights(task, ordered, origin, means)
 
 
 def _hear(network: SpeechNetwork, batch: Batch) -> None:
@@ -129,12 +139,8 @@ def _sort(
     space: SearchSpace,
     hear: Callable[[Batch], object],
     batches: Iterable[Batch] | None,
-) -> Orders:
-    """Sorts what the space that a network comes from has in one size only, and the supernet may have in several.
-
-    Returns:
-        What was sorted, by the names of the network.
-    """
+) -> Sorted:
+    """Sorts what the space that a network comes from has in one size only, and the supernet may have in several."""
     units, heads = [], []
     for name, part, trained, wanted in (
         ("encoder", source.encoder, space, task.space),
@@ -165,7 +171,9 @@ def refuse_other_heads(task: SpeechTask, source: nn.Module, origin: str) -> None
             )
 
 
-def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised], origin: str) -> None:
+def take_over_weights(
+    task: SpeechTask, weights: Mapping[str, Tensor | Quantised], origin: str, means: Mapping[str, Tensor] = NO_MEANS
+) -> None:
     """Starts a supernet from the weights of a plain network at least as large.
 
     A CTC output and an attention decoder that the plain network lacks keep their fresh weights; those that the supernet
@@ -176,6 +184,7 @@ def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised
         task: the supernet.
         weights: under the plain network's names; each is asked for once, in the order of the supernet's parameters.
         origin: where they come from, for messages.
+        means: of what units and heads say, by the names of the weights that they feed: what narrow members make up for.
 
     Raises:
         ValueError: if a tensor is missing, smaller than needed, or of other dimensions.
@@ -204,6 +213,8 @@ def take_over_weights(task: SpeechTask, weights: Mapping[str, Tensor | Quantised
         for name in elastic.module.state_dict():
             if (stored := integers.get(f"{part}.{name}")) is not None:
                 elastic.take_over_scale(name, stored)
+            if (mean := means.get(f"{part}.{name}")) is not None:
+                elastic.take_over_mean(name, mean)
     changes = [f"; {_OUTPUTS[part]} begins anew" for part in fresh]
     changes += [f"; {_OUTPUTS[part]} is left out" for part in given if part not in needed]
     logger.info("Took over the weights of %s%s.", origin, "".join(changes))

@@ -11,7 +11,7 @@ run() {
     "$@"
 }
 
-run allinone train experiment=amazon_queen_demo hydra.run.dir="$demo/train" "$@"
+run allinone train experiment=amazon_queen_conformer_demo hydra.run.dir="$demo/train" "$@"
 run allinone evaluate checkpoint="$demo/train/checkpoints/model.ckpt" split=test examples=3 save_audio="$demo/heard" hydra.run.dir="$demo/test"
 run allinone export checkpoint="$demo/train/checkpoints/model.ckpt" subnet=smallest output="$demo/smallest" results="$demo/test/results.json"
 run allinone transcribe model="$demo/smallest" references="$demo/heard/references.tsv" -- "$demo"/heard/*.wav

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from allinone.models.activation_scores import activation_scores
+from allinone.models.activation_scores import activations
 from allinone.models.importance import head_norms, sort_by_importance, unit_norms
 from tests.laws.examples import make_batch, make_task, perturb
 from tests.laws.transformers import LAYOUTS, make_transformer
@@ -24,7 +24,7 @@ def hear(task):
 def test_a_score_is_the_size_of_what_is_lost_without_the_unit_or_head(make):
     """An oracle: the root mean square of the change of a module's output when one of them is silenced."""
     task = perturb(make()).eval()
-    scores = activation_scores(task, lambda: hear(task))
+    scores = activations(task, lambda: hear(task)).scores
     assert scores.keys() == unit_norms(task).keys() | head_norms(task).keys()
     for name in list(scores)[:2]:
         module, said = task.get_submodule(name), []
@@ -45,10 +45,10 @@ def test_sorting_by_them_changes_no_output(make):
     task = perturb(make()).eval()
     for norms in (None, head_norms(task) | unit_norms(task)):
         before = hear(task)
-        scores = activation_scores(task, lambda: hear(task)) if norms is None else norms
+        scores = activations(task, lambda: hear(task)).scores if norms is None else norms
         sort_by_importance(task, scores)
         torch.testing.assert_close(hear(task), before, rtol=0, atol=2e-5)
-    after = activation_scores(task, lambda: hear(task))
+    after = activations(task, lambda: hear(task)).scores
     sort_by_importance(task, after)
-    for score in activation_scores(task, lambda: hear(task)).values():
+    for score in activations(task, lambda: hear(task)).scores.values():
         assert (score.diff() <= 1e-5).all()

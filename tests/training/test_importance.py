@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from allinone.models.activation_scores import activation_scores
+from allinone.models.activation_scores import activations
 from allinone.models.importance import head_norms, unit_norms
 from allinone.training.importance import check_ranking, sort_units_and_heads
 from tests.laws.examples import DECODER, make_batch, make_task, perturb
@@ -32,7 +32,7 @@ def test_units_and_heads_of_encoder_and_decoder_are_sorted_by_what_is_heard_or_b
     sort_units_and_heads(task.train(), units=parts, heads=parts, hear=hear, batches=[batch] if heard else None)
     assert task.training
     by_weights = unit_norms(task) | head_norms(task)
-    by_speech = activation_scores(task.eval(), listen)
+    by_speech = activations(task.eval(), listen).scores
     assert {name.split(".")[0] for name in by_speech} == set(parts)
     right, wrong = (by_speech, by_weights) if heard else (by_weights, by_speech)
     for name, score in right.items():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from allinone.layers import WhisperLogMelSettings
-from allinone.models.activation_scores import activation_scores
+from allinone.models.activation_scores import activations
 from allinone.models.huggingface import read_pretrained
 from allinone.models.importance import head_norms, unit_norms
 from allinone.quantization import Lsq
@@ -43,7 +43,14 @@ def test_what_has_narrower_members_is_sorted_by_what_it_does_to_speech_and_compu
         return task.learn(shared, task.space.largest, alone.labels, alone.label_lengths).spelt
 
     torch.testing.assert_close(spelt(sorted_task, batch), spelt(plain, batch), rtol=0, atol=1e-4)
-    heard = activation_scores(sorted_task, lambda: [spelt(sorted_task, batch.select([row])) for row in range(2)])
+    seen = activations(sorted_task, lambda: [spelt(sorted_task, batch.select([row])) for row in range(2)])
+    heard = seen.scores
+    parts = dict(sorted_task.parts())
+    for name, mean in seen.means.items():
+        part = name[: name.index(".module.")]
+        known = parts[part].mean(name.removeprefix(f"{part}.module."))
+        expected = mean if name.startswith(narrow) and "feed_forward" in name else torch.zeros_like(mean)
+        torch.testing.assert_close(known, expected, rtol=1e-4, atol=1e-5)
     units = {name: score for name, score in heard.items() if name in unit_norms(sorted_task)}
     for name, score in units.items():
         assert (score.diff() <= 1e-5).all() == name.startswith(narrow), name
