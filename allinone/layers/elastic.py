@@ -137,8 +137,9 @@ class Elastic(nn.Module):
             return weight.narrow(axis.dim, 0, kept)
         if (feeding := self.makes_up_for.get(name)) is None or (kept := self.axes[feeding].kept(config)) is None:
             return weight
-        missing = self.module.get_parameter(feeding).detach()[:, kept:]
-        return weight + (missing * self.means.get_buffer(_key(feeding))[kept:]).sum(1)  # no product in bfloat16
+        mean = self.means.get_buffer(_key(feeding))
+        missing = mean * (torch.arange(len(mean), device=mean.device) >= kept)  # no slice, which would be empty for all
+        return weight + (self.module.get_parameter(feeding).detach() * missing).sum(1)  # no product in bfloat16
 
     def _log_scale(self, name: str, weight: Tensor, bits: int) -> Tensor | None:
         """The row of learned scales for that precision, cut to the size of the (already cut) weight."""

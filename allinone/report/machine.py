@@ -20,6 +20,7 @@ import torch
 EXTRAS = {
     "beam": ("flashlight-text", "beam search"),
     "huggingface": ("transformers", "the comparison with transformers in bench step and bench pretrained"),
+    "peers": ("torchao", "the comparison with torchao in recipes/amazon_queen"),
     "wandb": ("wandb", "logging to Weights & Biases"),
 }
 _PAIR = ("torch", "torchaudio")
