@@ -15,15 +15,18 @@ def known_labels(config: DictConfig) -> Tokenizer | None:
         None if its tokenizer learns them from the corpus. What ``init`` names need not be there yet.
     """
     if config.init is not None and Path(config.init).exists():
-        labels = labels_of_start(Path(config.init))
+        labels = labels_of_start(config)
         if labels is not None:
             return labels
     tokenizer = instantiate(config.tokenizer)
     return tokenizer if isinstance(tokenizer, Tokenizer) else None
 
 
-def labels_of_start(source: Path) -> Tokenizer | None:
-    """The labels of what training starts from; None if it brings none.
+def labels_of_start(config: DictConfig) -> Tokenizer | None:
+    """The labels of what training starts from (``init``).
+
+    Returns:
+        None if it brings none, or has none of the network's outputs: labels belong to outputs.
 
     Raises:
         ValueError: if it is nothing that training starts from.
@@ -34,8 +37,14 @@ def labels_of_start(source: Path) -> Tokenizer | None:
     from allinone.training.checkpoints import read_checkpoint
     from allinone.training.pretrained import is_pretrained, labels_of
 
+    source = Path(config.init)
     if is_pretrained(source):
         return labels_of(source)
     if source.is_dir():
-        return read_artefact(source).tokenizer
-    return restore(read_checkpoint(source)["allinone"]["tokenizer"])
+        artefact = read_artefact(source)
+        labels, attention, ctc = artefact.tokenizer, artefact.attention, artefact.network.head is not None
+    else:
+        about = read_checkpoint(source)["allinone"]
+        labels, attention, ctc = restore(about["tokenizer"]), about.get("attention"), about.get("ctc", True)
+    shared = (ctc and config.ctc) or (attention is not None and config.attention is not None)
+    return labels if shared else None

@@ -166,7 +166,7 @@ def _refuse_other_rate(features: FeatureSettings) -> None:
 
 def _tokenizer(config: DictConfig, data: SpeechDataModule) -> Tokenizer:
     if config.init is not None:
-        labels = labels_of_start(Path(config.init))
+        labels = labels_of_start(config)
         if labels is not None:
             return labels
     tokenizer = instantiate(config.tokenizer)

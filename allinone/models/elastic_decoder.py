@@ -1,7 +1,7 @@
 """The decoder of a supernet: one attention decoder whose members share all weights."""
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,15 @@ from allinone.models.decoder_layout import DecoderLayout
 from allinone.quantization import Quantised, Quantizer
 from allinone.subnet import LayerConfig
 
+_LAST_BIAS = "feed_forward.down.bias"  # of a layer: whatever is added to it, is added to what the layer says
+
 
 class ElasticDecoder(nn.Module):
-    """A decoder run as any of its members: the first layers of it, each narrower and coarser, with fewer heads.
+    """A decoder run as any of its members: some layers of it, each narrower and coarser, with fewer heads.
+
+    A member of d layers has the d layers of the lowest ranks, in the order of the network: the first d ones, unless
+    :meth:`keep` was told others. What the missing ones add on average stays behind in a bias of the layer below them
+    (mean replacement, as in :class:`allinone.layers.elastic.Elastic`).
 
     Args:
         layout: its sizes.
@@ -45,6 +51,23 @@ class ElasticDecoder(nn.Module):
             Elastic(layer, cast(DecoderLayer, layer).axes, quantizer, bits, first_scales) for layer in decoder.layers
         )
         self.output = Elastic(decoder.output, {}, quantizer, bits, first_scales)
+        self.register_buffer("ranks", torch.arange(len(self.layers)))
+        self.register_buffer("means", torch.zeros(len(self.layers), dim))
+        self.ranked = tuple(range(len(self.layers)))  # the ranks for a look without waiting for a device
+        self.register_load_state_dict_pre_hook(_without_ranks)
+        self.register_load_state_dict_post_hook(_look_at_ranks)
+
+    @torch.no_grad()
+    def keep(self, ranks: Tensor, means: Tensor) -> None:
+        """Sets which layers a member of fewer keeps, and what each layer adds on average.
+
+        Args:
+            ranks: of each layer, ``(layers,)``, from 0 up; the first one's is 0.
+            means: ``(layers, dim)``.
+        """
+        self.get_buffer("ranks").copy_(ranks)
+        self.get_buffer("means").copy_(means)
+        _look_at_ranks(self)
 
     def forward(
         self,
@@ -63,18 +86,24 @@ class ElasticDecoder(nn.Module):
         embedding = self.embedding.effective(layers[0])  # once for both of its uses
         x = self.embedding.run(embedding, after_prompt(labels, prompt))
         factors = [1.0] * len(layers) if dropout is None else as_tensors(dropout, encoded.device)
-        for layer, config, factor in zip(self.layers, layers, factors, strict=False):  # the first of the largest
-            x = layer(config, x, encoded, valid, factor)
+        for (layer, missing), config, factor in zip(self._kept(len(layers)), layers, factors, strict=True):
+            weights = layer.effective(config)
+            if missing is not None:
+                weights[_LAST_BIAS] = weights[_LAST_BIAS] + missing
+            x = layer.run(weights, x, encoded, valid, factor)
         return self.output(layers[0], x[:, len(prompt) - 1 :], embedding["labels.weight"])
 
     def weights(self, layers: Sequence[LayerConfig]) -> dict[str, Tensor | Quantised]:
         """The effective weights of a member, under the names of a :class:`TransformerDecoder`."""
-        configs = (layers[0], layers[0], *layers)
-        return {
-            f"{part}.{name}": weight
-            for (part, elastic), config in zip(self.parts(), configs, strict=False)  # the first layers
-            for name, weight in elastic.weights(config).items()
-        }
+        parts = {"embedding": self.embedding.weights(layers[0]), "output": self.output.weights(layers[0])}
+        for index, ((layer, missing), config) in enumerate(zip(self._kept(len(layers)), layers, strict=True)):
+            weights = layer.weights(config)
+            if missing is not None:
+                bias = weights[_LAST_BIAS]
+                assert isinstance(bias, Tensor)
+                weights[_LAST_BIAS] = bias + missing
+            parts[f"layers.{index}"] = weights
+        return {f"{part}.{name}": weight for part, weights in parts.items() for name, weight in weights.items()}
 
     def member(self, layers: Sequence[LayerConfig]) -> TransformerDecoder:
         """A plain decoder with a member's effective weights as they are now, for a search: it rounds them only once."""
@@ -93,3 +122,23 @@ class ElasticDecoder(nn.Module):
         yield "output", self.output
         for index, layer in enumerate(self.layers):
             yield f"layers.{index}", cast(Elastic, layer)
+
+    def _kept(self, depth: int) -> Iterator[tuple[Elastic, Tensor | None]]:
+        """The layers of a member, and what those missing right above each add on average, ``(dim,)``; None: nothing."""
+        kept = [index for index, rank in enumerate(self.ranked) if rank < depth]
+        for index, following in zip(kept, [*kept[1:], len(self.ranked)], strict=True):
+            missing = self.get_buffer("means")[index + 1 : following].sum(0) if following > index + 1 else None
+            yield cast(Elastic, self.layers[index]), missing
+
+
+def _without_ranks(decoder: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Adds ranks and means to a state that was written before there were any: the first layers are kept."""
+    assert isinstance(decoder, ElasticDecoder)
+    means = decoder.get_buffer("means")
+    state.setdefault(f"{prefix}ranks", torch.arange(len(means)))
+    state.setdefault(f"{prefix}means", torch.zeros_like(means))
+
+
+def _look_at_ranks(decoder: nn.Module, *_: Any) -> None:
+    assert isinstance(decoder, ElasticDecoder)
+    decoder.ranked = tuple(decoder.get_buffer("ranks").tolist())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from allinone.data.batch import Batch
-from allinone.models.activation_scores import activations
+from allinone.models.activation_scores import KeptLayers, activations
 from allinone.models.importance import Orders, head_norms, sort_by_importance, unit_norms
 
 RANKINGS = ("weights", "activations")
@@ -20,10 +20,12 @@ class Sorted(NamedTuple):
         orders: as :func:`allinone.models.importance.sort_by_importance` says it.
         means: of what units and heads say, in their new order, see
             :class:`allinone.models.activation_scores.Activations`; only if batches were heard.
+        layers: which layers of an attention decoder its shallow members keep; None if that was not to be found out.
     """
 
     orders: Orders
     means: Mapping[str, Tensor]
+    layers: KeptLayers | None
 
 
 def sort_units_and_heads(
@@ -31,15 +33,19 @@ def sort_units_and_heads(
     *,
     units: Collection[str],
     heads: Collection[str],
+    layers: bool,
     hear: Callable[[Batch], object],
     batches: Iterable[Batch] | None = None,
 ) -> Sorted:
     """Sorts the units of feed-forward modules and whole attention heads, without changing what a network computes.
 
+    It also finds out which layers of an attention decoder are worth most, if batches are heard.
+
     Args:
         network: a trained one.
         units: the parts of it, such as ``encoder`` and ``decoder``, whose units are sorted.
         heads: those whose heads are.
+        layers: whether the attention decoder has members of fewer layers.
         hear: lets the network hear an utterance and, if an attention decoder is sorted, spell what was said.
         batches: what decides on the order; None sorts by the norms of weights.
     """
@@ -57,15 +63,17 @@ def sort_units_and_heads(
                 hear(batch.select([row]))
 
     means: dict[str, Tensor] = {}
-    if batches is not None and scores:
+    kept = None
+    if batches is not None and (scores or layers):
         training = network.training
         heard = activations(network.eval(), listen)
         network.train(training)
         scores, means = {name: heard.scores[name] for name in scores}, heard.means
+        kept = heard.layers if layers else None
     with torch.no_grad():
         orders = sort_by_importance(network, scores)
     sorts = {name: dict(orders[name]).get(1) for name in means if name in orders}
-    return Sorted(orders, {name: means[name][entries] for name, entries in sorts.items() if entries is not None})
+    return Sorted(orders, {name: means[name][entries] for name, entries in sorts.items() if entries is not None}, kept)
 
 
 def check_ranking(ranking: str) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from allinone.data.batch import Batch
 from allinone.layers import FeatureSettings, WaveformSettings, WhisperLogMelSettings
 from allinone.models import DecoderLayout, Layout, TransformerLayout, WaveformLayout
+from allinone.models.activation_scores import KeptLayers
 from allinone.models.huggingface import CONFIG, Pretrained, is_huggingface, pretrained_labels, read_pretrained
 from allinone.models.lazy_tensors import LazyTensors
 from allinone.models.published_weights import take_published
@@ -22,8 +23,8 @@ from allinone.models.weight_files import read_state_dict
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
-from allinone.training.importance import sort_units_and_heads
-from allinone.training.start import take_over_weights
+from allinone.training.importance import Sorted, sort_units_and_heads
+from allinone.training.start import NO_MEANS, take_over_weights
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +72,8 @@ def take_over_pretrained(task: SpeechTask, source: Path, batches: Iterable[Batch
             "Give network=pretrained, or a named network that suits it."
         )
     weights = _from_directory(task, layout, source) if source.is_dir() else _from_state_dict(layout, source)
-    ordered, means = _sorted(task, layout, weights, batches)
-    take_over_weights(task, ordered, str(source), means)
+    ordered, means, layers = _sorted(task, layout, weights, batches)
+    take_over_weights(task, ordered, str(source), means, layers)
 
 
 def refuse_other_features(layout: Layout, features: FeatureSettings) -> None:
@@ -151,8 +152,10 @@ def _from_state_dict(layout: TransformerLayout, source: Path) -> Mapping[str, Te
 
 def _sorted(
     task: SpeechTask, layout: TransformerLayout, weights: Mapping[str, Tensor], batches: Iterable[Batch] | None
-) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
-    """The weights with units and heads in the order of their importance, where that matters; what these say on average.
+) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor], KeptLayers | None]:
+    """The weights with units and heads in the order of their importance, where that matters.
+
+    With what these say on average, and the layers of the decoder that are worth most, where that matters.
 
     By weights alone one layer is sorted at a time, when it is asked for; to hear batches takes the whole network.
     """
@@ -161,10 +164,11 @@ def _sorted(
         decoder = task.attention and task.attention.build(task.attention.whole, layout.dim, task.tokenizer.vocab_size)
     networks = {_ENCODER: encoder, _DECODER: decoder}
     wanted = {_ENCODER: _sorting(task.space, layout), _DECODER: _sorting(task.space.decoder, task.attention)}
+    shallower = task.space.decoder is not None and len(task.space.decoder.depths) > 1
 
-    means: dict[str, Tensor] = {}
-
-    def sorted_parts(prefixes: Sequence[str], batches: Iterable[Batch] | None = None) -> dict[str, Tensor]:
+    def sorted_parts(
+        prefixes: Sequence[str], batches: Iterable[Batch] | None = None
+    ) -> tuple[dict[str, Tensor], Sorted]:
         parts = nn.ModuleDict()
         for prefix in prefixes:
             network, _, inside = prefix.partition(".")
@@ -180,22 +184,25 @@ def _sorted(
                 parts["decoder"](encoded, lengths, batch.labels)
 
         units, heads = ([name for name in parts if wanted[f"{name}."][index]] for index in range(2))
-        means.update(sort_units_and_heads(parts, units=units, heads=heads, hear=hear, batches=batches).means)
+        found = sort_units_and_heads(parts, units=units, heads=heads, layers=shallower, hear=hear, batches=batches)
         return {
             prefix + name: weight
             for prefix, part in zip(prefixes, parts.values(), strict=True)
             for name, weight in part.state_dict().items()
-        }
+        }, found
 
-    spelt = any(wanted[_DECODER]) and any(name.startswith(_DECODER) for name in weights)
+    spelt = (shallower or any(wanted[_DECODER])) and any(name.startswith(_DECODER) for name in weights)
     hears = batches is not None and (spelt or any(wanted[_ENCODER]))
-    heard = sorted_parts([_ENCODER, _DECODER] if spelt else [_ENCODER], batches) if hears else {}
+    heard: dict[str, Tensor] = {}
+    means, layers = NO_MEANS, None
+    if hears:
+        heard, (_, means, layers) = sorted_parts([_ENCODER, _DECODER] if spelt else [_ENCODER], batches)
     held: dict[str, dict[str, Tensor]] = {}  # they are asked for layer by layer
 
     def of_layer(prefix: str, name: str) -> Tensor:
         if prefix not in held:
             held.clear()
-            held[prefix] = sorted_parts([prefix])
+            held[prefix], _ = sorted_parts([prefix])
         return held[prefix][name]
 
     of_layers = {
@@ -203,7 +210,11 @@ def _sorted(
         for name in weights
         if name not in heard and (layer := _LAYER.match(name)) and any(wanted[layer[1]])
     }
-    return LazyTensors.renamed(weights, {name: name for name in weights}) | LazyTensors(of_layers) | heard, means
+    return (
+        LazyTensors.renamed(weights, {name: name for name in weights}) | LazyTensors(of_layers) | heard,
+        means,
+        layers,
+    )
 
 
 def _sorting(space: SearchSpace | None, sizes: TransformerLayout | DecoderLayout | None) -> tuple[bool, bool]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from allinone.data.batch import Batch
 from allinone.layers import SpecAugment, TimeMasks
+from allinone.models.activation_scores import KeptLayers
 from allinone.quantization import Quantised
 from allinone.subnet import SearchSpace
 from allinone.tasks import SpeechNetwork
@@ -55,13 +56,15 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
     The same supernet takes over everything, scales included. Another one (other depths, widths, heads or bits) takes
     the weights of the checkpoint's largest member. If its members had only one width, its feed-forward units are sorted
     by importance first; if they had one number of heads, its attention heads are. So is an attention decoder that has
-    smaller members here. ``batches`` decide on the order, or else the weights.
+    smaller members here. ``batches`` decide on the order, or else the weights; they also decide on the layers that
+    its shallow members keep, if they had one depth.
 
     Raises:
         ValueError: if the checkpoint's network is smaller, or has other sizes or labels.
     """
     source, _ = load_task(path)
-    if source.tokenizer != task.tokenizer:
+    shared = (source.ctc and task.ctc) or (source.decoder is not None and task.decoder is not None)
+    if shared and source.tokenizer != task.tokenizer:
         raise ValueError(
             f"Starting from {path} requires the labels it was trained with; found another tokenizer. "
             "Leave the tokenizer to the checkpoint."
@@ -73,15 +76,15 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
     largest = source.space.largest
     if batches is not None and source.encoder.lacks_statistics(largest):
         recalibrate(source, batches, [largest])
-    _, measured = _sort(
-        task,
-        source,
-        source.space,
-        lambda batch: source.learn(
-            source.shared(batch.waveforms, batch.lengths), largest, batch.labels, batch.label_lengths
-        ),
-        batches,
-    )
+
+    def hear(batch: Batch) -> None:
+        heard = source.shared(batch.waveforms, batch.lengths)
+        if task.decoder is None:
+            source.encode(heard, largest)
+        else:
+            source.learn(heard, largest, batch.labels, batch.label_lengths)
+
+    _, measured, layers = _sort(task, source, source.space, hear, batches)
     means = {
         f"{part}.{name}": mean
         for part, elastic in source.parts()
@@ -89,7 +92,9 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
         if (mean := elastic.mean(name)) is not None
     }
     means |= {name.replace(".module.", ".", 1): mean for name, mean in measured.items()}
-    take_over_weights(task, _plain_parameters(source), str(path), means)
+    if layers is None and source.decoder is not None:
+        layers = KeptLayers(source.decoder.get_buffer("ranks"), source.decoder.get_buffer("means"))
+    take_over_weights(task, _plain_parameters(source), str(path), means, layers)
 
 
 def take_over_member(
@@ -116,20 +121,21 @@ def take_over_member(
     refuse_other_heads(task, network, origin)
     ordered = dict(weights)
     means: Mapping[str, Tensor] = {}
+    layers = None
     if space is not None:
-        orders, means = _sort(task, network, space, partial(_hear, network), batches)
+        orders, means, layers = _sort(task, network, space, partial(_hear, network, task.decoder is not None), batches)
         for name, sorts in orders.items():
             for dim, entries in sorts:
                 weight = ordered[name]
                 ordered[name] = (
                     weight.select(dim, entries) if isinstance(weight, Quantised) else weight.index_select(dim, entries)
                 )
-    take_over_weights(task, ordered, origin, means)
+    take_over_weights(task, ordered, origin, means, layers)
 
 
-def _hear(network: SpeechNetwork, batch: Batch) -> None:
+def _hear(network: SpeechNetwork, spell: bool, batch: Batch) -> None:
     heard = network(batch.waveforms, batch.lengths)
-    if network.decoder is not None:
+    if network.decoder is not None and spell:
         network.decoder(heard.encoded, heard.lengths, batch.labels)
 
 
@@ -141,7 +147,7 @@ def _sort(
     batches: Iterable[Batch] | None,
 ) -> Sorted:
     """Sorts what the space that a network comes from has in one size only, and the supernet may have in several."""
-    units, heads = [], []
+    units, heads, layers = [], [], False
     for name, part, trained, wanted in (
         ("encoder", source.encoder, space, task.space),
         ("decoder", source.decoder, space.decoder, task.space.decoder),
@@ -149,7 +155,8 @@ def _sort(
         if part is not None and wanted is not None:
             units += [name] * (trained is None or len(trained.widths) == 1)
             heads += [name] * (trained is None or len(trained.heads) <= 1)
-    return sort_units_and_heads(source, units=units, heads=heads, hear=hear, batches=batches)
+            layers = name == "decoder" and len(wanted.depths) > 1 and (trained is None or len(trained.depths) == 1)
+    return sort_units_and_heads(source, units=units, heads=heads, layers=layers, hear=hear, batches=batches)
 
 
 def refuse_other_heads(task: SpeechTask, source: nn.Module, origin: str) -> None:
@@ -172,7 +179,11 @@ def refuse_other_heads(task: SpeechTask, source: nn.Module, origin: str) -> None
 
 
 def take_over_weights(
-    task: SpeechTask, weights: Mapping[str, Tensor | Quantised], origin: str, means: Mapping[str, Tensor] = NO_MEANS
+    task: SpeechTask,
+    weights: Mapping[str, Tensor | Quantised],
+    origin: str,
+    means: Mapping[str, Tensor] = NO_MEANS,
+    layers: KeptLayers | None = None,
 ) -> None:
     """Starts a supernet from the weights of a plain network at least as large.
 
@@ -185,6 +196,7 @@ def take_over_weights(
         weights: under the plain network's names; each is asked for once, in the order of the supernet's parameters.
         origin: where they come from, for messages.
         means: of what units and heads say, by the names of the weights that they feed: what narrow members make up for.
+        layers: which of the attention decoder's its shallow members keep; None leaves that at the first ones.
 
     Raises:
         ValueError: if a tensor is missing, smaller than needed, or of other dimensions.
@@ -215,9 +227,17 @@ def take_over_weights(
                 elastic.take_over_scale(name, stored)
             if (mean := means.get(f"{part}.{name}")) is not None:
                 elastic.take_over_mean(name, mean)
+    if layers is not None and task.decoder is not None and len(layers.ranks) == len(task.decoder.layers):
+        task.decoder.keep(layers.ranks, layers.means)
+        logger.info("A decoder of fewer layers keeps them in this order: %s.", _in_words(layers.ranks))
     changes = [f"; {_OUTPUTS[part]} begins anew" for part in fresh]
     changes += [f"; {_OUTPUTS[part]} is left out" for part in given if part not in needed]
     logger.info("Took over the weights of %s%s.", origin, "".join(changes))
+
+
+def _in_words(ranks: Tensor) -> str:
+    """The numbers of layers, from 0 up, the one that all members keep first."""
+    return ", ".join(map(str, ranks.argsort().tolist()))
 
 
 def _outputs(names: Collection[str]) -> list[str]:

@@ -74,7 +74,7 @@ def test_sizes_before_any_training_are_those_after_it(call, here, started, direc
 
 
 def test_labels_are_those_that_a_training_would_have(directory, started, corpus):
-    settings = {"tokenizer": {"_target_": "allinone.text.CharTokenizer"}}
+    settings = {"tokenizer": {"_target_": "allinone.text.CharTokenizer"}, "ctc": True, "attention": None}
     for init, symbols in (
         (directory, SYMBOLS),
         (started.checkpoint, SYMBOLS),
@@ -83,6 +83,10 @@ def test_labels_are_those_that_a_training_would_have(directory, started, corpus)
     ):
         labels: Any = known_labels(OmegaConf.create({"init": init and str(init), **settings}))
         assert labels.symbols == symbols
+    spelling = {**settings, "ctc": False, "attention": {}}  # no output of theirs is left
+    labels = known_labels(OmegaConf.create({"init": str(started.checkpoint), **spelling}))
+    assert isinstance(labels, CharTokenizer)
+    assert labels.symbols == CharTokenizer().symbols
     learnt = {"_target_": "allinone.text.CharTokenizer.train", "_partial_": True}
     assert known_labels(OmegaConf.create({"init": None, "tokenizer": learnt})) is None
 

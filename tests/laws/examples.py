@@ -48,6 +48,7 @@ def make_task(
     heads: tuple[int, ...] = (),
     seed: int = 0,
     first_scales: bool = True,
+    tokenizer: CharTokenizer | None = None,
     **changes: Any,
 ) -> SpeechTask:
     """A supernet of two depths and two widths with the weights of a fresh one."""
@@ -56,7 +57,7 @@ def make_task(
     return SpeechTask(
         layout=layout,
         space=SearchSpace((2, layout.num_layers), (layout.ffn_dim // 2, layout.ffn_dim), bits, layerwise, heads=heads),
-        tokenizer=CharTokenizer(),
+        tokenizer=tokenizer or CharTokenizer(),
         quantizer=quantizer or Lsq(PerChannel()),
         features=LogMelSettings(),
         attention=attention,

@@ -118,6 +118,22 @@ def test_a_network_starts_from_one_with_or_without_a_ctc_output_and_says_so(befo
             assert torch.equal(weight, theirs[name]), name
 
 
+def test_labels_belong_to_outputs(tmp_path):
+    source = perturb(make_task(bits=(8, 32), attention=DECODER, ctc=False))
+    path = write(source, tmp_path / "source.ckpt")
+    others = CharTokenizer("ab")
+    assert others != source.tokenizer
+    with pytest.raises(ValueError, match=r"requires the labels it was trained with; found another tokenizer"):
+        take_over_checkpoint(make_task(bits=(8, 32), attention=DECODER, ctc=False, tokenizer=others), path)
+    alone = make_task(bits=(8, 32), tokenizer=others)
+    take_over_checkpoint(alone, path, [make_batch()])
+    member = SubnetConfig.parse("3-24-32bit")
+    batch = make_batch()
+    with torch.no_grad():
+        found, expected = (task.eval()(batch.waveforms, batch.lengths, member).encoded for task in (alone, source))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
 def test_an_older_checkpoint_has_a_ctc_output(tmp_path):
     path = write(make_task(), tmp_path / "source.ckpt")
     checkpoint = torch.load(path)
