@@ -24,7 +24,7 @@ SMALL = SubnetConfig.parse("2-32-4bit")
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 @pytest.mark.parametrize(
     "quantizer",
-    [Lsq(PerChannel()), Lsq(PerTensor()), AbsMax(PerChannel()), Lsq(PerGroup(4)), AbsMax(PerGroup(4))],
+    [Lsq(PerChannel()), Lsq(PerTensor()), AbsMax(PerChannel()), Lsq(PerGroup(2)), AbsMax(PerGroup(2))],
     ids=str,
 )
 def test_every_bit_width_survives_writing_and_reading(layout, quantizer, tmp_path):
@@ -106,7 +106,7 @@ def test_an_export_of_a_network_with_a_ctc_output_that_does_not_say_so_is_read_a
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-@pytest.mark.parametrize("granularity", [PerTensor(), PerChannel(), PerGroup(4)], ids=str)
+@pytest.mark.parametrize("granularity", [PerTensor(), PerChannel(), PerGroup(2)], ids=str)
 def test_the_tensors_of_the_file_have_the_bytes_that_the_cost_counts(layout, granularity, tmp_path):
     task = make_task(layout(), Lsq(granularity))
     for member in [*(SubnetConfig.uniform(3, 64, bits) for bits in BITS), MIXED]:
