@@ -21,6 +21,7 @@ from allinone.models import DecoderLayout, Layout, full_precision_bytes
 from allinone.quantization import Quantizer
 from allinone.subnet import SearchSpace
 from allinone.tasks.cost import full_system_bytes, system_cost
+from allinone.tasks.groups import refuse_uneven_groups
 from allinone.tasks.network import require_output
 from allinone.tasks.speech import refuse_misfit
 
@@ -36,6 +37,7 @@ def run(config: DictConfig) -> None:
     require_output(config.ctc, attention)
     refuse_misfit(layout, space, attention)
     quantizer: Quantizer = instantiate(config.quantizer)
+    refuse_uneven_groups(layout, space, attention, quantizer.granularity)
     vocab_size, ctc = _vocab_size(config), config.ctc
     full, whole = full_precision_bytes(layout, vocab_size, ctc), full_system_bytes(layout, attention, vocab_size, ctc)
     rows = [

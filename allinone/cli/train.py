@@ -24,6 +24,7 @@ from allinone.layers import FeatureSettings
 from allinone.models import Layout
 from allinone.report.machine import code, machine
 from allinone.subnet import Sampler, SearchSpace
+from allinone.tasks.groups import refuse_uneven_groups
 from allinone.tasks.network import outputs_in_words, require_output
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
@@ -69,6 +70,7 @@ def run(config: DictConfig) -> None:
     objective: Objective = instantiate(config.objective)
     require_output(config.ctc, instantiate(config.attention))
     objective.refuse_misfit(config.ctc)
+    refuse_uneven_groups(layout, space, instantiate(config.attention), instantiate(config.quantizer).granularity)
     with torch.device("meta"):
         layout.build(space.largest)  # a layout without code is refused before any data is read
     data: SpeechDataModule = instantiate(config.data, seed=config.seed)

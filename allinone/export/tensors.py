@@ -6,12 +6,15 @@ header of a small network of few bits larger than 2 % of the file: it takes some
 
 * ``{"encoding": "plain", "shape": [...]}``: the weight stands in ``floats``;
 * ``{"encoding": "packed", "shape": [...], "bits": b, "scale": [...]}``: the weight is its integers times its scale;
-  the integers stand in ``packed`` (:mod:`allinone.quantization.packing`), the scale, of the shape given, in ``floats``.
+  the integers stand in ``packed`` (:mod:`allinone.quantization.packing`), the scale, of the shape given, in ``floats``;
+  along each dimension there is one scale for all entries, or one for each;
+* ``{"encoding": "grouped", ...}``: the same, with scales that cover several consecutive entries, but not all of them
+  (:class:`allinone.quantization.Quantised`); their number divides that of the entries.
 
 Another way of storing is another encoding: readers refuse the encodings that they do not know.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -39,7 +42,8 @@ def encode(weights: Mapping[str, Weight]) -> tuple[dict[str, Tensor], Table]:
     for name, weight in weights.items():
         if isinstance(weight, Quantised):
             shape, scale = list(weight.integers.shape), list(weight.scale.shape)
-            table[name] = {"encoding": "packed", "shape": shape, "bits": weight.bits, "scale": scale}
+            encoding = "packed" if _broadcasts(scale, shape) else "grouped"
+            table[name] = {"encoding": encoding, "shape": shape, "bits": weight.bits, "scale": scale}
             streams[PACKED].append(pack(weight.integers, weight.bits))
             streams[FLOATS].append(_flat(name, weight.scale))
         else:
@@ -102,18 +106,27 @@ def _decoded(name: str, entry: Mapping[str, Any], streams: Mapping[str, _Stream]
     encoding, shape = entry.get("encoding"), _shape(name, entry, "shape")
     if encoding == "plain":
         return streams[FLOATS].take(prod(shape), name).view(shape)
-    if encoding != "packed":
+    if encoding not in ("packed", "grouped"):
         raise ValueError(
-            f"Weights are stored as 'plain' or 'packed'; found {encoding!r} for {name}. "
+            f"Weights are stored as 'plain', 'packed' or 'grouped'; found {encoding!r} for {name}. "
             "Read it with the version of allinone that wrote it."
         )
     bits, scale = entry.get("bits"), _shape(name, entry, "scale")
     if type(bits) is not int:
         raise ValueError(f"The bits of {name} must be a whole number; found {bits!r}. Export the member again.")
-    if len(scale) != len(shape) or any(a not in (1, b) for a, b in zip(scale, shape, strict=True)):
-        raise ValueError(f"The scale of {name} must broadcast to {shape}; found {scale}. Export the member again.")
+    fits, rule = (_broadcasts, "broadcast to") if encoding == "packed" else (_divides, "divide")
+    if len(scale) != len(shape) or not fits(scale, shape):
+        raise ValueError(f"The scale of {name} must {rule} {shape}; found {scale}. Export the member again.")
     integers = unpack(streams[PACKED].take(packed_bytes(prod(shape), bits), name), bits, shape)
     return Quantised(integers, streams[FLOATS].take(prod(scale), name).view(scale), bits)
+
+
+def _broadcasts(scale: Sequence[int], shape: Sequence[int]) -> bool:
+    return all(some in (1, size) for some, size in zip(scale, shape, strict=True))
+
+
+def _divides(scale: Sequence[int], shape: Sequence[int]) -> bool:
+    return all(some > 0 and size % some == 0 for some, size in zip(scale, shape, strict=True))
 
 
 def _shape(name: str, entry: Mapping[str, Any], key: str) -> tuple[int, ...]:

@@ -87,7 +87,7 @@ class Elastic(nn.Module):
         """Sets the scale of one weight and precision to that of a stored weight, where this module learns one."""
         if _key(name) in self.log_scales and stored.bits in self.bits:
             row = self.log_scales[_key(name)][self.bits.index(stored.bits)]
-            if row.shape == stored.scale.shape:
+            if row.shape == stored.scale.shape and _share_alike(self.module.get_parameter(name), stored):
                 row.copy_(stored.scale.log())
 
     @torch.no_grad()
@@ -147,6 +147,12 @@ class Elastic(nn.Module):
             return None
         rows = self.log_scales[_key(name)]
         return narrow(rows[self.bits.index(bits)], self.quantizer.granularity.scale_shape(weight.shape))
+
+
+def _share_alike(weight: Tensor, stored: Quantised) -> bool:
+    """Whether groups of a weight are those of a stored one, which may have more entries where one scale covers all."""
+    sizes = zip(weight.shape, stored.integers.shape, stored.scale.shape, strict=True)
+    return all(scales == 1 or own == theirs for own, theirs, scales in sizes)
 
 
 def _without_means(elastic: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -84,8 +84,8 @@ def encoder_cost(layout: Layout, subnet: SubnetConfig, granularity: Granularity)
 
 
 def tensor_cost(spec: TensorSpec, granularity: Granularity) -> Cost:
-    """What one tensor costs, with the scales that its granularity asks for."""
-    return spec.cost(prod(granularity.scale_shape(spec.shape)))
+    """What one tensor costs, with the scales that its granularity asks for if it is stored with few bits."""
+    return spec.cost(prod(granularity.scale_shape(spec.shape)) if spec.bits < FULL_PRECISION else 0)
 
 
 def head_tensors(layout: Layout, vocab_size: int) -> Iterator[TensorSpec]:

@@ -2,7 +2,7 @@
 
 from allinone.quantization.absmax import AbsMax
 from allinone.quantization.affine import Quantised, fake_quantise, integer_range, quantise
-from allinone.quantization.granularity import Granularity, PerChannel, PerTensor, narrow
+from allinone.quantization.granularity import Granularity, PerChannel, PerGroup, PerTensor, narrow
 from allinone.quantization.learned import Lsq
 from allinone.quantization.quantizer import Quantizer
 
@@ -11,6 +11,7 @@ __all__ = [
     "Granularity",
     "Lsq",
     "PerChannel",
+    "PerGroup",
     "PerTensor",
     "Quantised",
     "Quantizer",

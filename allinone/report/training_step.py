@@ -10,6 +10,7 @@ from allinone.layers import FeatureSettings, SpecAugment, TimeMasks
 from allinone.models import AdaptiveDropout, DecoderLayout, Layout
 from allinone.quantization import Quantizer
 from allinone.subnet import Sampler
+from allinone.tasks.groups import refuse_uneven_groups
 from allinone.tasks.network import require_output
 from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
@@ -58,6 +59,7 @@ class TrainingStep:
     def __post_init__(self) -> None:
         require_output(self.ctc, self.attention)
         self.objective.refuse_misfit(self.ctc)
+        refuse_uneven_groups(self.layout, self.sampler.space, self.attention, self.quantizer.granularity)
 
     def task(self) -> SpeechTask:
         """The supernet, with fresh weights."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from allinone.layers import LogMelSettings, WaveformSettings, WhisperLogMelSettings
 from allinone.models import ConformerLayout, DecoderLayout, SpectrogramLayout, TransformerLayout, WaveformLayout
-from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
+from allinone.quantization import AbsMax, Lsq, PerChannel, PerGroup, PerTensor
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
 from allinone.text import BpeTokenizer, CharTokenizer, SentencePieceTokenizer, VocabularyTokenizer
 
@@ -23,6 +23,7 @@ _KINDS = {
         LogMelSettings,
         Lsq,
         PerChannel,
+        PerGroup,
         PerTensor,
         SearchSpace,
         SentencePieceTokenizer,

@@ -22,6 +22,7 @@ from allinone.models.elastic_encoder import ElasticEncoder
 from allinone.quantization import Quantised, Quantizer
 from allinone.subnet import Cost, LayerConfig, SearchSpace, SubnetConfig
 from allinone.tasks.cost import full_system_bytes, system_cost
+from allinone.tasks.groups import refuse_uneven_groups
 from allinone.tasks.network import SpeechNetwork, build_network, require_output
 from allinone.tasks.output import Output, select_rows
 from allinone.text import Tokenizer
@@ -67,7 +68,7 @@ class SpeechTask(nn.Module):
             brings or sets them anew, does without.
 
     Raises:
-        ValueError: if the space or the features do not fit the network, or it would have no output.
+        ValueError: if the space, the features or groups of scales do not fit the network, or it would have no output.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class SpeechTask(nn.Module):
         super().__init__()
         require_output(ctc, attention)
         refuse_misfit(layout, space, attention)
+        refuse_uneven_groups(layout, space, attention, quantizer.granularity)
         if features.bands != layout.bands:
             raise ValueError(
                 f"The network takes {layout.bands} feature bands; found features of {features.bands}. Make them equal."

@@ -154,6 +154,24 @@ def test_a_space_larger_than_the_network_is_refused(call, here):
     assert "must fit into the network of 3 layers and width 64; found depths up to 3 and widths up to 128" in said.err
 
 
+def test_a_scale_for_each_group_is_counted_and_groups_that_fit_no_layer_are_refused(call, here):
+    def rows(*arguments):
+        return json.loads(call("subnets", "experiment=tiny_synthetic", "format=json", *arguments).out)
+
+    matrices = [spec for spec in conformer_tiny().tensors(SubnetConfig.uniform(3, 32, 4)) if spec.bits == 4]
+    inputs = sum(spec.shape[0] * (spec.shape[1] // 16 - 1) for spec in matrices if len(spec.shape) == 2)
+    groups = {row["name"]: row for row in rows("quantizer=absmax_groups", "quantizer.granularity.size=16")}
+    for row in rows("quantizer=absmax"):
+        more = groups[row["name"]]["bytes_stored"] - row["bytes_stored"]
+        assert more == 4 * inputs if row["name"] == "3-32-4bit" else more > 0
+        assert groups[row["name"]]["bytes"] == row["bytes"]
+    said = call("subnets", "experiment=tiny_synthetic", "quantizer=lsq_groups", "space.widths=[48,64]")
+    assert (said.code, said.out) == (1, "")
+    assert "Groups of 64 inputs must divide the inputs of every matrix of few bits" in said.err
+    assert "found 32 inputs of encoder.layers.0.feed_forward_1.up.weight." in said.err
+    assert "(here all of these do: 16, 8, 4, 2, 1)" in said.err
+
+
 def test_a_wrong_format_is_refused(call, here):
     assert "format must be one of table, json; found 'xml'" in call("subnets", "format=xml").err
 

@@ -18,7 +18,7 @@ from allinone.layers import WaveformSettings
 from allinone.models import DecoderLayout, TransformerLayout
 from allinone.models.huggingface import read_pretrained
 from allinone.models.published_config import read_layout
-from allinone.quantization import AbsMax, Lsq, PerChannel, Quantizer
+from allinone.quantization import AbsMax, Lsq, PerChannel, PerGroup, Quantizer
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.speech import SpeechTask
 from allinone.text import BpeTokenizer, CharTokenizer, SentencePieceTokenizer, Tokenizer, VocabularyTokenizer
@@ -90,7 +90,10 @@ def test_a_written_member_has_the_logits_of_the_supernet_in_transformers(kind, m
     assert_same_logits(task, member, write(task, member, tmp_path / "member"))
 
 
-@pytest.mark.parametrize("changes", [{"quantizer": AbsMax()}, {"front_end_bits": 8}, {"front_end_bits": None}], ids=str)
+CHANGES = [{"quantizer": AbsMax()}, {"quantizer": Lsq(PerGroup(4))}, {"front_end_bits": 8}, {"front_end_bits": None}]
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=str)
 def test_rounded_weights_are_written_as_what_they_are_rounded_to(changes, directories, tmp_path):
     task = make_task(directories["hubert base"], **changes)
     folder = write(task, FEW_BITS, tmp_path / "member")

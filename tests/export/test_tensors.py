@@ -13,13 +13,22 @@ def weights() -> dict[str, Weight]:
         "bias": torch.tensor([0.5, -1.0]),
         "matrix": Quantised(integers, torch.tensor([[0.25], [2.0]]), 2),
         "other": Quantised(integers, torch.tensor([[0.125]]), 3),
+        "grouped": Quantised(torch.cat([integers, integers], 1), torch.tensor([[0.5, 1.0], [2.0, 4.0]]), 2),
         "scalar": torch.tensor(3.0),
     }
 
 
 def test_decoding_inverts_encoding():
     tensors, table = encode(weights())
-    assert payload(tensors) == (2 + 3) + 4 * (2 + 2 + 1 + 1)  # packed integers; biases, scales, the scalar
+    assert payload(tensors) == (2 + 3 + 3) + 4 * (2 + 2 + 1 + 4 + 1)  # packed integers; biases, scales, the scalar
+    encodings = {name: entry["encoding"] for name, entry in table.items()}
+    assert encodings == {
+        "bias": "plain",
+        "matrix": "packed",
+        "other": "packed",
+        "grouped": "grouped",  # older readers do not know it, and say so
+        "scalar": "plain",
+    }
     for name, weight in decode(tensors, table).items():
         original = weights()[name]
         if isinstance(original, Quantised):
@@ -49,15 +58,27 @@ def test_weights_that_are_not_finite_are_refused():
     [
         (
             {"encoding": "sparse"},
-            r"stored as 'plain' or 'packed'; found 'sparse' for matrix\. Read it with the version",
+            r"stored as 'plain', 'packed' or 'grouped'; found 'sparse' for matrix\. Read it with the version",
         ),
         ({"shape": [2, -3]}, r"The shape of matrix must be a list of sizes; found \[2, -3\]\. Export"),
         ({"shape": "2x3"}, r"The shape of matrix must be a list of sizes; found '2x3'\. Export"),
         ({"scale": [3, 1]}, r"The scale of matrix must broadcast to \(2, 3\); found \(3, 1\)\. Export"),
         ({"scale": [2]}, r"The scale of matrix must broadcast to \(2, 3\); found \(2,\)\. Export"),
+        (
+            {"shape": [2, 4], "scale": [2, 2]},
+            r"The scale of matrix must broadcast to \(2, 4\); found \(2, 2\)\. Export",
+        ),
+        (
+            {"encoding": "grouped", "scale": [2, 2]},
+            r"The scale of matrix must divide \(2, 3\); found \(2, 2\)\. Export",
+        ),
+        (
+            {"encoding": "grouped", "scale": [2, 0]},
+            r"The scale of matrix must divide \(2, 3\); found \(2, 0\)\. Export",
+        ),
         ({"bits": 9}, r"Packing needs 2 to 8 bits; found 9\. Store"),
         ({"bits": "2"}, r"The bits of matrix must be a whole number; found '2'\. Export"),
-        ({"shape": [2, 300]}, r"matrix must have 150 values in the stream packed; found 5 left\. Export"),
+        ({"shape": [2, 300]}, r"matrix must have 150 values in the stream packed; found 8 left\. Export"),
         (
             {"shape": [1, 3], "scale": [1, 1]},
             r"must be exactly those of the table; found more of them in the file\. Exp",

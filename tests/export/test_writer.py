@@ -12,7 +12,7 @@ from allinone.decoding import Greedy
 from allinone.export import artefact_weights, extract, read_artefact, write_artefact, writer
 from allinone.export.tensors import encode
 from allinone.models import decoder_tiny
-from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor, Quantised
+from allinone.quantization import AbsMax, Lsq, PerChannel, PerGroup, PerTensor, Quantised
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.text import SentencePieceTokenizer
 from allinone.training.start import take_over_weights
@@ -24,7 +24,7 @@ SMALL = SubnetConfig.parse("2-32-4bit")
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 @pytest.mark.parametrize(
     "quantizer",
-    [Lsq(PerChannel()), Lsq(PerTensor()), AbsMax(PerChannel())],
+    [Lsq(PerChannel()), Lsq(PerTensor()), AbsMax(PerChannel()), Lsq(PerGroup(2)), AbsMax(PerGroup(2))],
     ids=str,
 )
 def test_every_bit_width_survives_writing_and_reading(layout, quantizer, tmp_path):
@@ -78,9 +78,10 @@ def test_a_decoder_is_written_with_its_own_depth_width_and_bits(decoder, member,
 
 
 @pytest.mark.parametrize("member", ["2-32-4bit_1-32-4bit", "3-64-8bit_2-64-8bit"])
-def test_a_member_without_a_ctc_output_survives_writing_and_reading(member, tmp_path):
+@pytest.mark.parametrize("quantizer", [Lsq(), Lsq(PerGroup(16))], ids=str)
+def test_a_member_without_a_ctc_output_survives_writing_and_reading(quantizer, member, tmp_path):
     decoder = SearchSpace((1, 2), (32, 64), (4, 8), layerwise=True)
-    task = make_task(attention=decoder_tiny(), decoder=decoder, ctc=False).eval()
+    task = make_task(quantizer=quantizer, attention=decoder_tiny(), decoder=decoder, ctc=False).eval()
     folder, subnet = tmp_path / "member", SubnetConfig.parse(member)
     artefact = read_artefact(write_artefact(task, subnet, folder))
     assert read_manifest(folder)["network"]["ctc"] is False
@@ -105,7 +106,7 @@ def test_an_export_of_a_network_with_a_ctc_output_that_does_not_say_so_is_read_a
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-@pytest.mark.parametrize("granularity", [PerTensor(), PerChannel()], ids=str)
+@pytest.mark.parametrize("granularity", [PerTensor(), PerChannel(), PerGroup(2)], ids=str)
 def test_the_tensors_of_the_file_have_the_bytes_that_the_cost_counts(layout, granularity, tmp_path):
     task = make_task(layout(), Lsq(granularity))
     for member in [*(SubnetConfig.uniform(3, 64, bits) for bits in BITS), MIXED]:

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from allinone.layers import LogMelSettings
 from allinone.models import conformer_small, conformer_switchboard, conformer_tiny, encoder_cost, full_precision_bytes
 from allinone.models import wav2vec2_base as wav2vec2
-from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
+from allinone.quantization import AbsMax, Lsq, PerChannel, PerGroup, PerTensor
 from allinone.subnet import SubnetConfig
 from allinone.tasks import build_network
 from allinone.tasks.cost import system_cost
@@ -80,7 +80,7 @@ def test_the_inventory_is_the_state_of_the_built_encoder(layout, member):
     assert len(list(layout.tensors(member))) == len(listed)
 
 
-@pytest.mark.parametrize("quantizer", [Lsq(PerChannel()), Lsq(PerTensor()), AbsMax()], ids=str)
+@pytest.mark.parametrize("quantizer", [Lsq(PerChannel()), Lsq(PerTensor()), AbsMax(), AbsMax(PerGroup(2))], ids=str)
 @pytest.mark.parametrize("positions", ["relative", "rotary"])
 @pytest.mark.parametrize(("front_end_bits", "norm"), [(None, "layer"), (32, "layer"), (8, "layer"), (32, "batch")])
 def test_stored_bytes_are_those_of_the_effective_weights(quantizer, positions, front_end_bits, norm):
@@ -98,8 +98,9 @@ def test_stored_bytes_are_those_of_the_effective_weights(quantizer, positions, f
         assert task.cost(member).bytes_stored == stored_bytes(task, member)
 
 
-def test_stored_bytes_of_a_network_without_a_ctc_output_are_those_of_its_effective_weights():
-    task = make_task(attention=DECODER, ctc=False)
+@pytest.mark.parametrize("quantizer", [Lsq(), Lsq(PerGroup(2))], ids=str)
+def test_stored_bytes_of_a_network_without_a_ctc_output_are_those_of_its_effective_weights(quantizer):
+    task = make_task(attention=DECODER, ctc=False, quantizer=quantizer)
     for member in (task.space.largest, task.space.smallest):
         assert task.cost(member).bytes_stored == stored_bytes(task, member)
     whole = system_cost(task.layout, DECODER, task.space.largest, Lsq(), task.tokenizer.vocab_size)

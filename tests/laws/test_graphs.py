@@ -11,6 +11,7 @@ from torch._dynamo.testing import CompileCounter
 from allinone.layers.dropout import Dropout, as_tensors, on_device
 from allinone.layers.elastic import Elastic
 from allinone.models import AdaptiveDropout
+from allinone.quantization import Lsq, PerChannel, PerGroup
 from allinone.subnet import LayerConfig
 from tests.laws.examples import ALL_BITS, PLAIN, calibrate, learn, make_batch, make_task
 
@@ -22,6 +23,12 @@ WIDTHS = (6, 12, 16, 24)
 def test_a_layer_compiled_over_the_whole_grid_stays_under_a_graph_for_each_precision_and_a_few(positions, norm):
     """24 configurations, 6 precisions: for each one graph for the first width and one for any other."""
     assert 1 < graphs_of_the_grid(ALL_BITS, (None,), positions=positions, convolution_norm=norm) <= 12
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
+def test_groups_of_inputs_cost_no_graph_more():
+    counts = [graphs_of_the_grid((4, 8), (None,), quantizer=Lsq(scales)) for scales in (PerChannel(), PerGroup(2))]
+    assert counts[0] == counts[1]
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
@@ -89,15 +96,25 @@ def test_factors_of_dropout_add_no_graphs(on_cpu, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # dynamo looks
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
-@pytest.mark.parametrize(("norm", "rule"), [("layer", None), ("batch", None), ("layer", AdaptiveDropout())], ids=str)
+@pytest.mark.parametrize(
+    ("norm", "rule", "quantizer"),
+    [
+        ("layer", None, None),
+        ("batch", None, None),
+        ("layer", AdaptiveDropout(), None),
+        ("layer", None, Lsq(PerGroup(2))),
+    ],
+    ids=str,
+)
 @torch._dynamo.config.patch(recompile_limit=8)
-def test_compiled_layers_train_as_the_others_do(norm, rule):
+def test_compiled_layers_train_as_the_others_do(norm, rule, quantizer):
     """In place, under the same names, with dropout's draws and all gradients; recomputed ones too."""
     torch.compiler.reset()
     batch = make_batch()
 
     def gradients(compiled: bool, recompute: bool) -> list[torch.Tensor]:
-        task = make_task(bits=(4, 8), convolution_norm=norm, dropout=0.1, adaptive_dropout=rule).train()
+        parts: dict[str, Any] = {"convolution_norm": norm, "adaptive_dropout": rule, "quantizer": quantizer}
+        task = make_task(bits=(4, 8), dropout=0.1, **parts).train()
         names = list(task.state_dict())
         torch.manual_seed(1)
         if compiled:

@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
+from allinone.quantization import AbsMax, Lsq, PerChannel, PerGroup, PerTensor
 from allinone.subnet import SubnetConfig
 from allinone.tasks import SpeechNetwork
 from allinone.tasks.speech import SpeechTask
@@ -42,6 +42,7 @@ KINDS += [
     pytest.param(HEADS | {"positions": "rotary", "head_dim": 2, "convolution_norm": "batch"}, id="heads, rotary"),
 ]
 QUANTIZERS = [Lsq(PerChannel()), Lsq(PerTensor()), AbsMax(PerChannel()), AbsMax(PerTensor())]
+QUANTIZERS += [Lsq(PerGroup(2)), AbsMax(PerGroup(2))]
 MEMBERS = [SubnetConfig.uniform(2, 12, bits) for bits in ALL_BITS] + [SubnetConfig.uniform(3, 24, 4), mixed_member()]
 ATTENTIVE = [SubnetConfig.uniform(2, 12, bits, heads=1 + bits % 2) for bits in ALL_BITS]
 ATTENTIVE += [SubnetConfig.uniform(3, 24, 4, heads=4), mixed_heads()]
@@ -96,7 +97,7 @@ def test_extracted_subnet_equals_elastic_subnet(kind, quantizer):
         assert_parity(task, member)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, pytest.param({"quantizer": Lsq(PerGroup(2))}, id="groups")])
 def test_extracted_subnet_equals_elastic_subnet_after_training(kind):
     task = make_task(layerwise=True, **kind).train()
     optimizer = AdamW(lr=1e-2, scale_lr=1e-2).build(task)

@@ -12,7 +12,7 @@ from allinone.layers import LogMelSettings
 from allinone.layers.axes import Axis
 from allinone.layers.elastic import Elastic
 from allinone.models import conformer_small, conformer_switchboard, conformer_tiny, wav2vec2_base
-from allinone.quantization import AbsMax, Lsq, PerChannel, PerTensor
+from allinone.quantization import AbsMax, Lsq, PerChannel, PerGroup, PerTensor
 from allinone.subnet import BIT_WIDTHS, LayerConfig, SearchSpace, SubnetConfig
 from allinone.tasks import describe, restore
 from allinone.text import CharTokenizer, SentencePieceTokenizer
@@ -57,6 +57,7 @@ VALUES = [
     Lsq(PerTensor()),
     Lsq(PerChannel()),
     AbsMax(PerTensor()),
+    AbsMax(PerGroup(64)),
     CharTokenizer("abc "),
     LogMelSettings(bands=40),
 ]

@@ -10,7 +10,7 @@ from torch.nn import functional
 from allinone.layers import ConvolutionModule, FeedForward, RelativeSelfAttention, RotarySelfAttention
 from allinone.layers.dropout import Dropout, as_tensors, on_device
 from allinone.layers.elastic import Elastic
-from allinone.quantization import Lsq
+from allinone.quantization import AbsMax, Lsq, PerGroup, Quantised
 from allinone.subnet import LayerConfig
 
 DIM, HEADS = 16, 2
@@ -181,3 +181,33 @@ def test_scales_follow_the_weights_only_when_they_are_told_to():
     assert torch.equal(elastic.log_scales["weight"], before)
     elastic.initialise_scales()
     torch.testing.assert_close(elastic.log_scales["weight"], before + math.log(2))
+
+
+@pytest.mark.parametrize("kind", [Lsq, AbsMax])
+@pytest.mark.parametrize("width", [4, 8, 12])
+def test_a_narrow_member_rounds_the_prefix_of_a_weight_with_the_groups_in_it(kind, width):
+    torch.manual_seed(0)
+    module, quantizer = FeedForward(8, 12, 0.0), kind(PerGroup(4))
+    elastic, config = Elastic(module, module.axes, quantizer, (4, 8)), LayerConfig(width, 4)
+    rows = quantizer.initial_log_scales(module.down.weight, (4,))  # of the whole weight
+    groups = None if rows is None else rows[0, :, : width // 4]
+    with torch.no_grad():
+        expected = quantizer.quantise(module.down.weight[:, :width], groups, 4)
+    stored = elastic.weights(config)["down.weight"]
+    assert isinstance(stored, Quantised)
+    assert stored.scale.shape == (8, width // 4)
+    assert torch.equal(stored.scale, expected.scale)
+    assert torch.equal(stored.integers, expected.integers)
+    assert torch.equal(elastic.effective(config)["down.weight"], stored.dequantise())
+
+
+def test_scales_of_groups_are_taken_over_only_where_the_groups_are_the_same():
+    torch.manual_seed(0)
+    weight = torch.randn(8, 24)
+    elastic = Elastic(nn.Linear(12, 8), {}, Lsq(PerGroup(4)), (8,))
+    before = elastic.log_scales["weight"][0].clone()
+    elastic.take_over_scale("weight", AbsMax(PerGroup(8)).quantise(weight, None, 8))  # three groups, too
+    assert torch.equal(elastic.log_scales["weight"][0], before)
+    stored = AbsMax(PerGroup(4)).quantise(weight[:, :12], None, 8)
+    elastic.take_over_scale("weight", stored)
+    assert torch.equal(elastic.log_scales["weight"][0], stored.scale.log())

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from allinone.layers import LogMelSettings, SpecAugment
-from allinone.quantization import Lsq
+from allinone.quantization import AbsMax, Lsq, PerGroup
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks import build_network
 from allinone.tasks.speech import SpeechTask
@@ -79,6 +79,38 @@ def test_a_space_that_does_not_fit_the_network_is_refused():
         build(attentive, attention=DECODER)
     with pytest.raises(ValueError, match=r"takes 80 feature bands; found features of 40. Make them equal"):
         build(features=LogMelSettings(bands=40))
+
+
+@pytest.mark.parametrize(
+    ("size", "bits", "changes", "found"),
+    [
+        (16, (4, 32), {}, "24 inputs of encoder.layers.0.feed_forward_1.down.weight"),  # in a wide member
+        (8, (4, 32), {}, "12 inputs of encoder.layers.0.feed_forward_1.down.weight"),  # in a narrow one
+        (4, (4, 32), {"heads": (1, 2), "head_dim": 6}, "6 inputs of encoder.layers.0.attention.output.weight"),
+        (4, (4, 32), {"front_end_bits": 8, "subsampling_channels": 2}, "38 inputs of encoder.front_end.linear.weight"),
+        (4, (32,), {}, None),  # no few bits
+        (4, (4, 32), {"subsampling_channels": 2}, None),  # none in the front end
+        (4, (4, 32), {"attention": DECODER}, None),  # none in a decoder that is no part of the space
+    ],
+)
+def test_groups_that_do_not_divide_the_inputs_of_every_member_are_refused(size, bits, changes, found):
+    for kind in (Lsq, AbsMax):
+        if found is None:
+            make_task(bits, kind(PerGroup(size)), **changes)
+            continue
+        message = (
+            rf"Groups of {size} inputs must divide .*; found {found}\. Choose another size \(.* do: (4, )?2, 1\), or"
+        )
+        with pytest.raises(ValueError, match=message):
+            make_task(bits, kind(PerGroup(size)), **changes)
+
+
+def test_groups_that_do_not_divide_the_inputs_of_a_narrow_decoder_are_refused():
+    parts = {"layout": make_layout(), "tokenizer": CharTokenizer(), "features": LogMelSettings(), "attention": DECODER}
+    space = SearchSpace((2,), (24,), (4,), decoder=SearchSpace((1,), (10, 24), (4,)))
+    message = r"found 10 inputs of decoder\.layers\.0\.feed_forward\.down\.weight\. Choose another size \(.*: 2, 1\)"
+    with pytest.raises(ValueError, match=message):
+        SpeechTask(space=space, quantizer=Lsq(PerGroup(4)), **parts)
 
 
 def test_mixed_precision_multiplies_in_sixteen_bits_and_keeps_features_and_losses_in_32():

@@ -10,7 +10,7 @@ from torch import Tensor
 from allinone.export import extract
 from allinone.layers import LogMelSettings
 from allinone.models.importance import head_norms, unit_norms
-from allinone.quantization import Lsq, PerChannel, Quantised
+from allinone.quantization import Lsq, PerChannel, PerGroup, Quantised, Quantizer
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks import describe
 from allinone.tasks.speech import SpeechTask
@@ -150,10 +150,13 @@ def test_committed_checkpoints_load(name):
     assert outputs(task, task.space.largest.name).isfinite().all()
 
 
-def make_single(space: SearchSpace) -> SpeechTask:
+CHANNELS = Lsq(PerChannel())
+
+
+def make_single(space: SearchSpace, quantizer: Quantizer = CHANNELS) -> SpeechTask:
     """A network of one size, its scales away from where they began."""
     torch.manual_seed(2)
-    parts: dict[str, Any] = {"tokenizer": CharTokenizer(), "quantizer": Lsq(PerChannel()), "features": LogMelSettings()}
+    parts: dict[str, Any] = {"tokenizer": CharTokenizer(), "quantizer": quantizer, "features": LogMelSettings()}
     return perturb(SpeechTask(layout=make_layout(**SIZES), space=space, attention=DECODER, **parts))
 
 
@@ -166,7 +169,7 @@ FAMILY = SearchSpace(
 
 def start_from_member(source: SpeechTask, space: SearchSpace, known: SearchSpace | None) -> SpeechTask:
     largest = source.space.largest
-    task = make_single(space)
+    task = make_single(space, source.quantizer)
     take_over_member(task, extract(source, largest), source.weights(largest), known, "a member")
     return task.eval()
 
@@ -192,6 +195,26 @@ def test_an_exported_member_keeps_the_order_that_its_family_was_trained_in(known
     assert torch.equal(
         task.get_parameter("encoder.layers.0.module.attention.query.weight"), as_float(source, "attention.query.weight")
     )
+
+
+def test_an_exported_member_keeps_its_scales_of_groups_where_its_order_keeps_them():
+    """Heads move with their groups; single units do not, and their groups get scales from the weights."""
+    source = make_single(ALONE, Lsq(PerGroup(2))).eval()
+    task = start_from_member(source, FAMILY, ALONE)
+    assert is_sorted(unit_norms(task))
+    assert is_sorted(head_norms(task))
+
+    def scales(task: SpeechTask, name: str) -> Tensor:
+        return task.get_parameter(f"encoder.layers.0.log_scales.{name}/weight")[-1]  # of 8 bits
+
+    theirs, ours = (scales(each, "attention/output").view(16, 4, 3) for each in (source, task))
+    assert not torch.allclose(ours, theirs)
+    for head in ours.unbind(1):
+        assert any(torch.allclose(head, other, rtol=0, atol=1e-6) for other in theirs.unbind(1))
+    weight = task.get_parameter("encoder.layers.0.module.feed_forward_1.down.weight")
+    expected = task.quantizer.initial_log_scales(weight, (8,))
+    assert expected is not None
+    assert torch.equal(scales(task, "feed_forward_1/down"), expected[0])
 
 
 def as_float(source: SpeechTask, name: str) -> Tensor:
