@@ -33,9 +33,9 @@ def sort_units_and_heads(
     *,
     units: Collection[str],
     heads: Collection[str],
-    layers: bool,
     hear: Callable[[Batch], object],
     batches: Iterable[Batch] | None = None,
+    layers: bool = False,
 ) -> Sorted:
     """Sorts the units of feed-forward modules and whole attention heads, without changing what a network computes.
 
@@ -45,9 +45,9 @@ def sort_units_and_heads(
         network: a trained one.
         units: the parts of it, such as ``encoder`` and ``decoder``, whose units are sorted.
         heads: those whose heads are.
-        layers: whether the attention decoder has members of fewer layers.
         hear: lets the network hear an utterance and, if an attention decoder is sorted, spell what was said.
         batches: what decides on the order; None sorts by the norms of weights.
+        layers: whether the attention decoder has members of fewer layers.
     """
     scores = {
         name: score

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from allinone.export import extract
+from allinone.models.decoder import DecoderLayer
 from allinone.quantization import Lsq
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.speech import SpeechTask
@@ -38,7 +39,8 @@ def source() -> SpeechTask:
     """Its second layer adds the same to all frames."""
     source = perturb(make(ALONE)).eval()
     assert source.decoder is not None
-    layer = source.decoder.layers[1].module
+    layer = source.decoder.layers[1].get_submodule("module")
+    assert isinstance(layer, DecoderLayer)
     with torch.no_grad():
         for part in (layer.attention.output, layer.cross_attention.output, layer.feed_forward.down):
             part.weight.zero_()
