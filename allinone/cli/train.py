@@ -38,6 +38,7 @@ from allinone.training.checkpoints import (
     step_checkpoints,
     write_model,
 )
+from allinone.training.first_losses import losses_of
 from allinone.training.importance import check_ranking
 from allinone.training.pretrained import is_pretrained, refuse_other_features, take_over_pretrained
 from allinone.training.resume import refuse_changes
@@ -79,10 +80,12 @@ def run(config: DictConfig) -> None:
     report = data.check(task.tokenizer, task.frames, ctc=task.ctc, most_labels=task.most_labels)
     if is_first():
         (folder / "data.json").write_text(json.dumps(report.to_dict(), indent=1))
-    if start is None:
-        _initialise(task, config.init, data.calibration_loader() if config.importance == "activations" else None)
-    else:
+    if start is not None:
         _continue(data, *start)
+    else:
+        _initialise(task, config.init, data.calibration_loader() if config.importance == "activations" else None)
+        if is_first() and config.first_losses:
+            _first_losses(folder, task, data, objective, config.first_losses)
     module = OnePassModule(
         task=task,
         sampler=sampler,
@@ -189,6 +192,17 @@ def _initialise(task: SpeechTask, source: str | None, batches: Iterable[Batch] |
         take_over_member(task, artefact.network, artefact.weights, artefact.space, source, batches)
     else:
         take_over_checkpoint(task, Path(source), batches)
+
+
+def _first_losses(folder: Path, task: SpeechTask, data: SpeechDataModule, objective: Objective, count: int) -> None:
+    """Says how far each member is from its end, on so many utterances of dev."""
+    members = members_to_list(task.space, sample=0, seed=0)
+    recalibrate(task, data.calibration_loader(), members)
+    losses = losses_of(task, data.loader("dev", world_size=1, rank=0, utterances=count), members, objective)
+    task.encoder.statistics = {}
+    (folder / "first_losses.json").write_text(json.dumps(losses, indent=1))
+    for name, loss in losses.items():
+        logger.info("Loss before training, %d utterances of dev: %s %.2f", count, name, loss)
 
 
 def _teacher(config: DictConfig, task: SpeechTask, data: SpeechDataModule, hidden: float) -> SpeechTask | None:

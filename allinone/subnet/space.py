@@ -14,8 +14,8 @@ class SearchSpace:
     """All sub-networks over the given depths, feed-forward widths, bit-widths and numbers of attention heads.
 
     Args:
-        depths: numbers of layers; a sub-network of depth d is made of the first d layers; in an attention decoder of those
-            that are worth most, where that was measured (:class:`allinone.models.elastic_decoder.ElasticDecoder`).
+        depths: numbers of layers; a sub-network of depth d is made of the first d layers; in an attention decoder of
+            those worth most, if that was measured (:class:`allinone.models.elastic_decoder.ElasticDecoder`).
         widths: hidden units of the feed-forward modules.
         bits: bits per weight; 32 is full precision.
         layerwise: whether each layer chooses its width, bits and heads alone, or all layers of a sub-network agree.

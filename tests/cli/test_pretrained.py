@@ -30,7 +30,7 @@ START = ("network=pretrained", "features=pretrained", "trainer.max_steps=1", *EL
 @pytest.fixture(scope="module")
 def started(tmp_path_factory, corpus, directory) -> Trained:
     """A run that started from the directory."""
-    return train(tmp_path_factory.mktemp("started"), corpus, *START, f"init={directory}")
+    return train(tmp_path_factory.mktemp("started"), corpus, *START, f"init={directory}", "first_losses=3")
 
 
 def try_to_train(call: Call, corpus: Path, init: object, *arguments: str) -> tuple[int, str]:
@@ -94,6 +94,16 @@ def test_labels_are_those_that_a_training_would_have(directory, started, corpus)
 def test_a_training_starts_from_a_directory_with_its_labels(directory, started):
     assert f"Took over the weights of {directory}.\n" in (started.folder / "log.txt").read_text()
     assert symbols(started.checkpoint) == list(SYMBOLS)
+
+
+def test_the_loss_of_each_member_is_told_before_training(call, started):
+    losses = json.loads((started.folder / "first_losses.json").read_text())
+    listed = call("evaluate", f"checkpoint={started.checkpoint}", "format=json")
+    assert list(losses) == [row["name"] for row in json.loads(listed.out)]
+    for name, loss in losses.items():
+        assert (
+            f"Loss before training, 3 utterances of dev: {name} {loss:.2f}" in (started.folder / "log.txt").read_text()
+        )
 
 
 def test_a_member_goes_back_into_a_directory_that_transformers_opens(call, started, here):
