@@ -38,8 +38,10 @@ def run(config: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     ready = Ready.load(Path(config.checkpoint), config, lambda task: _members(config, task))
     keep_audio = config.save_audio is not None
-    examples = Examples(ready.data, config.split, config.examples, config.seed, keep_audio=keep_audio)
-    evaluations, references = ready.evaluate(config.split, examples.watch)
+    examples = Examples(
+        ready.data, config.split, config.examples, config.seed, keep_audio=keep_audio, among=config.utterances
+    )
+    evaluations, references = ready.evaluate(config.split, examples.watch, config.utterances)
     results = ready.results(config.split, evaluations, references, instantiate(config.slicing))
     rows = results["members"]
     sizes = [row["bytes_stored"] for row in rows]
@@ -61,6 +63,10 @@ def run(config: DictConfig) -> None:
 
 def _check(config: DictConfig) -> None:
     check_split(config.split)
+    if config.utterances is not None and config.utterances < 1:
+        raise ValueError(
+            f"utterances requires a number of 1 or more; found {config.utterances}. Leave it out to hear all."
+        )
     if config.examples < 0 or (config.save_audio is not None and not config.examples):
         raise ValueError(
             f"save_audio requires a number of examples; found examples={config.examples}. Add examples=3, for instance."

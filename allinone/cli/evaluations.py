@@ -77,12 +77,19 @@ class Ready:
         return cls(checkpoint, task, chosen, data, decoder, decode, device(config.device))
 
     def evaluate(
-        self, split: str, watch: Callable[[Batches], Batches] = lambda batches: batches
+        self,
+        split: str,
+        watch: Callable[[Batches], Batches] = lambda batches: batches,
+        utterances: int | None = None,
     ) -> tuple[list[Evaluation], dict[str, str]]:
-        """Recognises a split; on a terminal, with a progress bar on standard error."""
+        """Recognises a split, or so many utterances of it; on a terminal, with a progress bar on standard error."""
         console = Console(file=sys.stderr)
         batches = track(
-            self.data.loader(split), "evaluating", console=console, transient=True, disable=not console.is_terminal
+            self.data.loader(split, utterances=utterances),
+            "evaluating",
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
         )
         return evaluate(
             self.task,

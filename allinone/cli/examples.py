@@ -9,6 +9,7 @@ import torch
 
 from allinone.data import Batch, SpeechDataModule
 from allinone.data.audio import write_wav
+from allinone.data.selection import choose
 from allinone.tasks.evaluation import Evaluation
 
 TABLE = "references.tsv"
@@ -23,10 +24,14 @@ class Examples:
         count: how many.
         seed: of the choice.
         keep_audio: whether their waveforms are kept, to be saved.
+        among: so many utterances alone are evaluated; None stands for all of the split.
     """
 
-    def __init__(self, data: SpeechDataModule, split: str, count: int, seed: int, keep_audio: bool) -> None:
-        ids = sorted(cut.id for cut in data.utterances(split))
+    def __init__(
+        self, data: SpeechDataModule, split: str, count: int, seed: int, keep_audio: bool, among: int | None = None
+    ) -> None:
+        cuts = data.utterances(split)
+        ids = sorted(cut.id for cut in (cuts if among is None else choose(cuts, among)))
         self.ids = random.Random(seed).sample(ids, min(count, len(ids)))
         self.keep_audio = keep_audio
         self.audio: dict[str, torch.Tensor] = {}

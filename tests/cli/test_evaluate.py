@@ -79,6 +79,19 @@ def test_examples_stand_beside_what_the_ends_heard_and_can_be_listened_to(call, 
     assert table[1:] == [f"{example['id']}\t{example['reference']}" for example in examples]
 
 
+def test_some_utterances_are_the_same_at_any_time_and_examples_are_among_them(call, here, trained):
+    heard = []
+    for run, count in enumerate((1, 3, 3)):
+        folder = Path(f"heard_{run}")
+        arguments = f"utterances={count}", "examples=1", "subnets=smallest", f"hydra.run.dir={folder}"
+        assert call("evaluate", f"checkpoint={trained.checkpoint}", *arguments).code == 0
+        results = json.loads((folder / "results.json").read_text())
+        assert results["utterances"] == count
+        heard.append({line.rpartition("(")[2] for line in (folder / "reference.trn").read_text().splitlines()})
+        assert f"{results['examples'][0]['id']})" in heard[-1]
+    assert heard[0] < heard[1] == heard[2]
+
+
 def test_the_same_seed_chooses_the_same_examples(call, here, trained):
     outputs = [
         call("evaluate", f"checkpoint={trained.checkpoint}", "examples=2", f"seed={seed}").out for seed in (0, 0, 5)
@@ -136,6 +149,7 @@ def test_another_corpus_must_be_named(call, here, trained):
         (["subnets=[3-64-2bit]"], "found '3-64-2bit'. The nearest names are"),
         (["subnets=[]"], "subnets requires names of members; found none"),
         (["sample=2"], "sample requires a layer-wise space"),
+        (["utterances=0"], "utterances requires a number of 1 or more; found 0. Leave it out to hear all"),
         (["save_audio=heard"], "save_audio requires a number of examples; found examples=0"),
     ],
 )
