@@ -102,9 +102,9 @@ class SpeechDataModule(lightning.LightningDataModule):
         self.max_seconds = min(max_seconds, batch_seconds)
         self.dev_share, self.test_share = dev_share, test_share
         self.cache = cache
-        self.prepare_workers = prepare_workers
-        self.max_bad_share = max_bad_share
+        self.prepare_workers, self.max_bad_share = prepare_workers, max_bad_share
         self.train_utterances = train_utterances
+        self.validated: int | None = None  # utterances of dev that a training is scored on; None stands for all
         self.start = Position()
         self.stream: TrainingStream | None = None
         self.report: DataReport | None = None
@@ -264,7 +264,7 @@ class SpeechDataModule(lightning.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return self.loader("dev")
+        return self.loader("dev", utterances=self.validated)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         return self.loader("test")

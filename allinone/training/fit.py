@@ -39,6 +39,7 @@ class FitSettings:
         num_nodes: machines.
         strategy: as Lightning names it; auto trains several processes by DDP, whose buffers are the gradients.
         validate_every_steps: optimiser steps between scorings on the dev set.
+        validate_utterances: score on so many of its utterances alone, chosen by a hash of their ids; None: on all.
         checkpoint_every_steps: optimiser steps between checkpoints.
         log_every_steps: optimiser steps between log entries.
     """
@@ -55,6 +56,7 @@ class FitSettings:
     num_nodes: int = 1
     strategy: str = "auto"
     validate_every_steps: int = 500
+    validate_utterances: int | None = None
     checkpoint_every_steps: int = 250
     log_every_steps: int = 10
 
@@ -64,6 +66,11 @@ class FitSettings:
             raise ValueError(
                 "max_steps, accumulate, validate_every_steps and checkpoint_every_steps must be at least 1; found "
                 f"{', '.join(map(str, counts))}. Give positive numbers."
+            )
+        if self.validate_utterances is not None and self.validate_utterances < 1:
+            raise ValueError(
+                f"validate_utterances must be at least 1; found {self.validate_utterances}. Leave it out to score on "
+                "the whole dev set."
             )
 
     @property
@@ -109,6 +116,7 @@ def fit(
         consumed: batches consumed before it.
         logger: takes all metrics too, besides the CSV and TensorBoard files of the folder.
     """
+    data.validated = settings.validate_utterances
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     module.task.encoder.recompute = settings.activation_checkpointing
     if settings.compile_layers:

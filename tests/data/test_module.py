@@ -156,6 +156,18 @@ def test_an_empty_split_is_refused_with_what_there_is(tmp_path):
         given.texts("dev")
 
 
+def test_a_training_is_scored_on_some_utterances_of_dev_or_on_all(tmp_path):
+    table = write_synthetic_corpus(tmp_path, utterances=20)
+    data = SpeechDataModule(TableCorpus(str(table)), dev_share=0.3, cache=None)
+    data.prepare()
+    data.check(CharTokenizer(), frames)
+    all_of_them = {name for batch in data.val_dataloader() for name in batch.ids}
+    assert all_of_them == {cut.id for cut in data.utterances("dev")}
+    data.validated = 1
+    (one,) = {name for batch in data.val_dataloader() for name in batch.ids}
+    assert one in all_of_them
+
+
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
 def test_a_loader_gives_every_utterance_of_a_split_once(make_data, split):
     data = make_data(eval_batch_seconds=5.0)

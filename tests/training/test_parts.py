@@ -274,6 +274,8 @@ def test_the_newest_readable_checkpoint_is_found_and_torn_ones_are_named(tmp_pat
 def test_settings_of_a_fit_are_checked():
     with pytest.raises(ValueError, match=r"must be at least 1; found 10, 0, 500, 250. Give positive numbers."):
         FitSettings(max_steps=10, accumulate=0)
+    with pytest.raises(ValueError, match=r"validate_utterances must be at least 1; found 0. Leave it out to score on"):
+        FitSettings(max_steps=10, validate_utterances=0)
 
 
 @pytest.mark.parametrize(
