@@ -18,6 +18,7 @@ from allinone.cli.labels import labels_of_start
 from allinone.cli.members import members_to_list
 from allinone.cli.processes import is_first
 from allinone.cli.run_folder import CHECKPOINTS, FINISHED
+from allinone.cli.teacher import outside_teacher
 from allinone.data import SAMPLE_RATE, Batch, SpeechDataModule
 from allinone.export.artefact import read_artefact
 from allinone.layers import FeatureSettings
@@ -25,7 +26,7 @@ from allinone.models import Layout
 from allinone.report.machine import code, machine
 from allinone.subnet import Sampler, SearchSpace
 from allinone.tasks.groups import refuse_uneven_groups
-from allinone.tasks.network import outputs_in_words, require_output
+from allinone.tasks.network import require_output
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
@@ -96,7 +97,7 @@ def run(config: DictConfig) -> None:
         gradient_clip=settings.gradient_clip,
         accumulate=settings.accumulate,
         seed=config.seed,
-        teacher=_teacher(config, task, data, objective.hidden),
+        teacher=outside_teacher(config.teacher, task, data, objective.hidden),
         origin={
             "data_hash": data.fingerprint,
             "data": _plain(config.data),
@@ -203,33 +204,6 @@ def _first_losses(folder: Path, task: SpeechTask, data: SpeechDataModule, object
     (folder / "first_losses.json").write_text(json.dumps(losses, indent=1))
     for name, loss in losses.items():
         logger.info("Loss before training, %d utterances of dev: %s %.2f", count, name, loss)
-
-
-def _teacher(config: DictConfig, task: SpeechTask, data: SpeechDataModule, hidden: float) -> SpeechTask | None:
-    """The supernet of another checkpoint, if it is to teach; ``hidden`` is the weight of its hidden frames."""
-    if config.teacher is None:
-        return None
-    teacher, _ = load_task(Path(config.teacher), augment=task.augment)
-    if (teacher.tokenizer, teacher.features.settings) != (task.tokenizer, task.features.settings):
-        raise ValueError(
-            "A teacher must have the labels and features of the network that it teaches; found others in "
-            f"{config.teacher}. Start both from the same network (init), or choose another teacher."
-        )
-    theirs, ours = (outputs_in_words(each.ctc, each.attention is not None) for each in (teacher, task))
-    if theirs != ours:
-        raise ValueError(
-            f"Teacher and network must have the same outputs; found {theirs} in {config.teacher} and {ours} in the "
-            "network. Give ctc=... and attention=..., or another teacher."
-        )
-    if hidden and teacher.layout.dim != task.layout.dim:
-        raise ValueError(
-            "Teaching hidden frames (objective.hidden) requires encoders of one dimension; found "
-            f"{teacher.layout.dim} in {config.teacher} and {task.layout.dim} in the network. Give objective.hidden=0, "
-            "or another teacher."
-        )
-    if teacher.encoder.lacks_statistics(teacher.space.largest):
-        recalibrate(teacher, data.calibration_loader(), [teacher.space.largest])
-    return teacher
 
 
 def _logger(config: DictConfig, folder: Path) -> Logger | None:

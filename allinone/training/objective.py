@@ -77,9 +77,9 @@ class Objective:
                 "objective.intermediate=0, or ctc=true."
             )
 
-    def weights(self, member: SubnetConfig, largest: SubnetConfig) -> Weights:
-        """The weights of a member; the largest has no teacher."""
-        if member == largest:
+    def weights(self, member: SubnetConfig, largest: SubnetConfig, outside: bool = False) -> Weights:
+        """The weights of a member; the largest has no teacher, unless there is one from ``outside``."""
+        if member == largest and not outside:
             return Weights(1.0, 0.0)
         shallower = member.depth < largest.depth or 0 < len(member.decoder) < len(largest.decoder)  # 0: whole
         return self.depth if shallower else self.other

@@ -96,7 +96,7 @@ def one_pass(
         scale: factor of the sum of all utterances' losses, such as 1 / utterances.
         backward: accumulates gradients, without synchronising them.
         draw: what dropout depends on.
-        teacher: another supernet, whose largest member teaches in its place.
+        teacher: another supernet, whose largest member teaches in its place: all members, this step's largest, too.
         begin: told what is being worked on: ``shared``, ``teacher`` or a member.
 
     Returns:
@@ -116,7 +116,7 @@ def one_pass(
         )
         lesson = lessons.get(place)
         for member in part.members:
-            weights = objective.weights(member, largest)
+            weights = objective.weights(member, largest, outside=teacher is not None)
             begin(member.name, heard.seconds)
             draw.fix(f"{place}/{member.name}")
             depths = objective.depths(member, task.space)
@@ -153,7 +153,7 @@ def _lessons(
         place: part.rows
         for place, part in enumerate(plan)
         if (teacher is not None or largest not in part.members)
-        and any(objective.weights(member, largest).distillation for member in part.members)
+        and any(objective.weights(member, largest, teacher is not None).distillation for member in part.members)
     }
     if not taught:
         return {}

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from allinone.cli.main import main
 from allinone.training.checkpoints import read_checkpoint
@@ -115,6 +116,31 @@ def test_a_twin_learns_from_the_teacher_that_it_is_given(call, here, arguments, 
     weights = [read_checkpoint(run / "checkpoints" / "model.ckpt")["state_dict"] for run in (alone, taught)]
     assert weights[0].keys() == weights[1].keys()
     assert any(not weight.equal(weights[1][name]) for name, weight in weights[0].items())
+
+
+def test_an_exported_member_teaches_as_its_checkpoint_does_and_teaches_the_largest_too(call, here, arguments, trained):
+    exported = here / "teacher"
+    assert call("export", f"checkpoint={trained.checkpoint}", "subnet=largest", f"output={exported}").code == 0
+    lone = (*arguments, "sampler=fixed", "sampler.subnet=largest", "seed=1")
+    for teacher in ("null", trained.checkpoint, exported):
+        assert call(*lone, f"teacher={teacher}").code == 0
+    alone, one, other = (
+        read_checkpoint(run / "checkpoints" / "model.ckpt")["state_dict"]
+        for run in sorted(Path("runs/tiny_synthetic").iterdir())
+    )
+    for name, weight in one.items():
+        torch.testing.assert_close(other[name], weight, rtol=1e-3, atol=1e-5)
+    assert any(not weight.equal(alone[name]) for name, weight in one.items())
+
+
+def test_an_exported_teacher_of_several_kinds_of_layers_is_refused(call, here, arguments):
+    exported = here / "teacher"
+    assert call(*arguments, "space.layerwise=true").code == 0
+    mixed = "subnet=1-64-8bit+1-32-4bit", f"output={exported}"
+    assert call("export", f"checkpoint={the_run() / 'checkpoints' / 'model.ckpt'}", *mixed).code == 0
+    said = call(*arguments, f"teacher={exported}")
+    assert said.code == 1
+    assert "must have layers that are all equal; found 1-64-8bit+1-32-4bit in" in said.err
 
 
 def test_a_teacher_of_another_kind_is_refused(call, here, arguments, trained):

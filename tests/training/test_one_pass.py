@@ -132,15 +132,17 @@ def test_a_lone_member_learns_from_the_transcripts_alone():
 
 @pytest.mark.parametrize("outputs", OUTPUTS)
 @pytest.mark.parametrize("in_batch", [False, True])
-def test_a_teacher_from_outside_teaches_a_lone_member_and_stays_as_it_is(outputs, in_batch):
+@pytest.mark.parametrize("end", ["smallest", "largest"])
+def test_a_teacher_from_outside_teaches_a_lone_member_and_stays_as_it_is(outputs, in_batch, end):
     """A stand-alone twin with distillation: Eq. 4 with the largest member of another network as p_max."""
     objective = without_ctc(Objective(), outputs)
     task, batch = make_task(bits=(4, 8), **outputs).train(), make_batch()
     teacher = perturb(make_task(bits=(4, 8), **outputs, seed=1)).eval().requires_grad_(False)
-    plan = assign(batch, [SMALLEST], in_batch=in_batch, step=0)
+    member = getattr(task.space, end)
+    plan = assign(batch, [member], in_batch=in_batch, step=0)
     found = step(task, batch, plan, objective, teacher=teacher)
-    output, lesson = learn(task, batch, SMALLEST), learn(teacher, batch, teacher.space.largest)
-    weights = objective.depth
+    output, lesson = learn(task, batch, member), learn(teacher, batch, teacher.space.largest)
+    weights = objective.depth if end == "smallest" else objective.other
     own = objective.losses(output, batch.labels, batch.label_lengths)
     loss = weights.loss * own + weights.distillation * objective.divergences(output, lesson)
     parameters = list(task.parameters())
