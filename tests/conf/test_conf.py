@@ -191,7 +191,7 @@ def test_every_space_may_have_numbers_of_heads_and_has_none_unless_asked(name):
 @pytest.mark.parametrize(
     ("name", "members"),
     [
-        ("whisper_tiny", [f"4-{w}-{b}bit_{d}-{w}-{b}bit" for d in (4, 3) for w in (1536, 768) for b in (8, 4)]),
+        ("whisper_tiny", [f"4-{w}-{b}bit_{d}-{w}-{b}bit" for d in (4, 3) for w in (1536, 1152) for b in (8, 4)]),
         ("whisper_tiny_dense", ["4-1536-32bit_4-1536-32bit"]),
     ],
 )

@@ -49,7 +49,7 @@ def test_a_whole_decoder_is_left_alone_and_a_smaller_one_drops_its_share(decoder
     assert task.decoder is not None
     seen = []
     for layer in task.decoder.layers:
-        layer.register_forward_pre_hook(lambda module, inputs: seen.append(float(inputs[-1])))
+        layer.get_submodule("module").register_forward_pre_hook(lambda module, inputs: seen.append(float(inputs[-1])))
     learn(task, make_batch(), SubnetConfig((LayerConfig(12), LayerConfig(12)), decoder))
     assert seen == factors
 
