@@ -66,6 +66,8 @@ def run(config: DictConfig) -> None:
         )
     settings: FitSettings = instantiate(config.trainer)
     check_ranking(config.importance)
+    if config.first_losses < 0:
+        raise ValueError(f"first_losses requires 0 or more utterances; found {config.first_losses}. Give 0 for none.")
     layout: Layout = instantiate(config.network)
     space: SearchSpace = instantiate(config.space)
     sampler: Sampler = instantiate(config.sampler)(space=space)

@@ -96,6 +96,12 @@ def test_a_training_starts_from_a_directory_with_its_labels(directory, started):
     assert symbols(started.checkpoint) == list(SYMBOLS)
 
 
+def test_losses_of_less_than_no_utterance_are_refused(call, here, corpus, directory):
+    code, said = try_to_train(call, corpus, directory, "first_losses=-1")
+    assert code == 1
+    assert "first_losses requires 0 or more utterances; found -1. Give 0 for none." in said
+
+
 def test_the_loss_of_each_member_is_told_before_training(call, started):
     losses = json.loads((started.folder / "first_losses.json").read_text())
     listed = call("evaluate", f"checkpoint={started.checkpoint}", "format=json")
