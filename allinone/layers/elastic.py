@@ -9,20 +9,23 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from allinone.layers.axes import Axis
+from allinone.layers.pruning import Pruning, linear_weights
 from allinone.quantization import Quantised, Quantizer, narrow
+from allinone.sparsity import Kept, masked, survival_levels
 from allinone.subnet import FULL_PRECISION, LayerConfig
 
 NO_BUFFERS: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Elastic(nn.Module):
-    """Runs a module with the *effective weights* of a layer configuration: quantise(slice(weight)).
+    """Runs a module with the *effective weights* of a layer configuration: quantise(mask(slice(weight))).
 
     The module itself is ordinary: it knows nothing of sub-networks, and the same code computes with the effective
     weights here and with its own weights after extraction. A sub-network owns no weights: it is a narrow and coarse
     view of the largest one.
 
-    Matrices, that is parameters of two or more dimensions, are quantised; biases and norms are not.
+    Matrices, that is parameters of two or more dimensions, are quantised; biases and norms are not. The weights of
+    linear maps can be pruned, too, and are so before they are quantised: a pruned weight falls on the integer zero.
 
     A unit that a narrow member lacks leaves what it adds on average behind, in the bias of what it feeds (mean
     replacement pruning, Evci et al. 2018): ``bias + weight[:, kept:] @ mean[kept:]``, for means that
@@ -47,6 +50,7 @@ class Elastic(nn.Module):
         quantizer: Quantizer,
         bits: tuple[int, ...],
         first_scales: bool = True,
+        pruning: Pruning | None = None,
     ) -> None:
         super().__init__()
         self.module = module
@@ -64,14 +68,18 @@ class Elastic(nn.Module):
         for name in self.makes_up_for.values():
             self.means.register_buffer(_key(name), names[name].new_zeros(names[name].shape[1]))
         self.register_load_state_dict_pre_hook(_without_means)
+        self.pruning = pruning
+        self.prunable = () if pruning is None else linear_weights(module)
+        self.levels = nn.Module()
+        for name in self.prunable:
+            self.levels.register_buffer(_key(name), torch.zeros_like(names[name], dtype=torch.uint8))
         self.log_scales = nn.ParameterDict()
-        if not self.bits:
-            return
-        for name, weight in module.named_parameters():
+        for name, weight in module.named_parameters() if self.bits else ():
             if weight.dim() > 1 and (shape := quantizer.log_scale_shape(weight.shape)) is not None:
                 self.log_scales[_key(name)] = nn.Parameter(weight.new_zeros((len(self.bits), *shape)))
         if first_scales:
             self.initialise_scales()
+            self.initialise_levels()
 
     @torch.no_grad()
     def initialise_scales(self) -> None:
@@ -81,6 +89,36 @@ class Elastic(nn.Module):
                 scales = self.quantizer.initial_log_scales(weight, self.bits)
                 assert scales is not None
                 self.log_scales[_key(name)].copy_(scales)
+
+    def initialise_levels(self) -> None:
+        """Sets all survival levels by the magnitudes of the weights as they are now."""
+        self.take_levels({name: self.module.get_parameter(name).detach().abs() for name in self.prunable})
+
+    @torch.no_grad()
+    def take_levels(self, scores: Mapping[str, Tensor]) -> None:
+        """Sets survival levels.
+
+        Args:
+            scores: how much each weight matters, under the module's own names of :attr:`prunable` weights, and in their
+                shapes.
+
+        Raises:
+            ValueError: as :func:`allinone.sparsity.survival_levels`.
+        """
+        for name, score in scores.items():
+            assert self.pruning is not None
+            axis = self.axes.get(name)
+            dim, ends = (0, ()) if axis is None else (axis.dim, self.pruning.ends(axis))
+            level = survival_levels(score, self.pruning.pattern, dim, ends)
+            self.levels.get_buffer(_key(name)).copy_(level)
+
+    def kept(self, config: LayerConfig) -> dict[str, Kept]:
+        """Which weights a layer configuration keeps, of all that it prunes, under the module's own names."""
+        if not config.threshold:
+            return {}
+        assert self.pruning is not None
+        pattern, threshold = self.pruning.pattern, config.threshold
+        return {name: Kept(self._levels(name, config) >= threshold, pattern, threshold) for name in self.prunable}
 
     @torch.no_grad()
     def take_over_scale(self, name: str, stored: Quantised) -> None:
@@ -120,13 +158,13 @@ class Elastic(nn.Module):
             return weights | {name: buffer.clone() for name, buffer in buffers.items()}
 
     def _effective(self, name: str, weight: Tensor, config: LayerConfig) -> Tensor:
-        weight = self._slice(name, weight, config)
+        weight = self._pruned(name, self._slice(name, weight, config), config)
         if weight.dim() == 1 or config.bits == FULL_PRECISION:
             return weight
         return self.quantizer.fake_quantise(weight, self._log_scale(name, weight, config.bits), config.bits)
 
     def _stored(self, name: str, weight: Tensor, config: LayerConfig) -> Tensor | Quantised:
-        weight = self._slice(name, weight, config)
+        weight = self._pruned(name, self._slice(name, weight, config), config)
         if weight.dim() == 1 or config.bits == FULL_PRECISION:
             return weight.clone(memory_format=torch.contiguous_format)
         return self.quantizer.quantise(weight, self._log_scale(name, weight, config.bits), config.bits)
@@ -140,6 +178,18 @@ class Elastic(nn.Module):
         mean = self.means.get_buffer(_key(feeding))
         missing = mean * (torch.arange(len(mean), device=mean.device) >= kept)  # no slice, which would be empty for all
         return weight + (self.module.get_parameter(feeding).detach() * missing).sum(1)  # no product in bfloat16
+
+    def _pruned(self, name: str, weight: Tensor, config: LayerConfig) -> Tensor:
+        """An already cut weight, with zeros in place of what a sparse member lacks."""
+        if not config.threshold or self.pruning is None or name not in self.prunable:
+            return weight
+        return masked(weight, self._levels(name, config), config.threshold, self.pruning.straight_through)
+
+    def _levels(self, name: str, config: LayerConfig) -> Tensor:
+        """The survival levels of a weight, cut as the weight is."""
+        levels, axis = self.levels.get_buffer(_key(name)), self.axes.get(name)
+        kept = None if axis is None else axis.kept(config)
+        return levels if axis is None or kept is None else levels.narrow(axis.dim, 0, kept)
 
     def _log_scale(self, name: str, weight: Tensor, bits: int) -> Tensor | None:
         """The row of learned scales for that precision, cut to the size of the (already cut) weight."""

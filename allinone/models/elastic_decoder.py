@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from allinone.layers.dropout import as_tensors
 from allinone.layers.elastic import Elastic
+from allinone.layers.pruning import Pruning
 from allinone.models.decoder import DecoderLayer, TransformerDecoder, after_prompt, valid_frames
 from allinone.models.decoder_layout import DecoderLayout
 from allinone.quantization import Quantised, Quantizer
+from allinone.sparsity import Kept
 from allinone.subnet import LayerConfig
 
 _LAST_BIAS = "feed_forward.down.bias"  # of a layer: whatever is added to it, is added to what the layer says
@@ -31,6 +33,7 @@ class ElasticDecoder(nn.Module):
         quantizer: how weights are rounded.
         bits: bit-widths of the members; embedding and output have that of the member's first layer.
         first_scales: as in :class:`allinone.layers.elastic.Elastic`.
+        pruning: likewise, of the layers; not of the embedding.
     """
 
     def __init__(
@@ -42,13 +45,15 @@ class ElasticDecoder(nn.Module):
         quantizer: Quantizer,
         bits: tuple[int, ...],
         first_scales: bool = True,
+        pruning: Pruning | None = None,
     ) -> None:
         super().__init__()
         self.layout, self.dim, self.vocab_size = layout, dim, vocab_size
         decoder = layout.build(largest, dim, vocab_size)
         self.embedding = Elastic(decoder.embedding, {}, quantizer, bits, first_scales)
         self.layers = nn.ModuleList(
-            Elastic(layer, cast(DecoderLayer, layer).axes, quantizer, bits, first_scales) for layer in decoder.layers
+            Elastic(layer, cast(DecoderLayer, layer).axes, quantizer, bits, first_scales, pruning)
+            for layer in decoder.layers
         )
         self.output = Elastic(decoder.output, {}, quantizer, bits, first_scales)
         self.register_buffer("ranks", torch.arange(len(self.layers)))
@@ -104,6 +109,14 @@ class ElasticDecoder(nn.Module):
                 weights[_LAST_BIAS] = bias + missing
             parts[f"layers.{index}"] = weights
         return {f"{part}.{name}": weight for part, weights in parts.items() for name, weight in weights.items()}
+
+    def kept(self, layers: Sequence[LayerConfig]) -> dict[str, Kept]:
+        """Which weights a member keeps, of those that it prunes, under the names of a :class:`TransformerDecoder`."""
+        return {
+            f"layers.{index}.{name}": kept
+            for index, ((layer, _), config) in enumerate(zip(self._kept(len(layers)), layers, strict=True))
+            for name, kept in layer.kept(config).items()
+        }
 
     def member(self, layers: Sequence[LayerConfig]) -> TransformerDecoder:
         """A plain decoder with a member's effective weights as they are now, for a search: it rounds them only once."""

@@ -12,8 +12,10 @@ from torch.utils.checkpoint import checkpoint
 from allinone.layers.attention import Context
 from allinone.layers.dropout import as_tensors
 from allinone.layers.elastic import NO_BUFFERS, Elastic
+from allinone.layers.pruning import Pruning
 from allinone.models.encoder import Encoder, EncoderLayer
 from allinone.quantization import Quantised, Quantizer
+from allinone.sparsity import Kept
 from allinone.subnet import LayerConfig, SubnetConfig
 
 Statistics = dict[str, dict[str, Tensor]]
@@ -32,6 +34,7 @@ class ElasticEncoder(nn.Module):
         front_end_bits: precision of the front end; None means that of the member's first layer. With a precision of
             its own the front end is the same for all members and needs to run only once for all of them.
         first_scales: as in :class:`allinone.layers.elastic.Elastic`.
+        pruning: likewise, of the layers.
 
     Attributes:
         recompute: whether what happens inside each layer is computed again in the backward pass instead of being kept
@@ -51,6 +54,7 @@ class ElasticEncoder(nn.Module):
         bits: tuple[int, ...],
         front_end_bits: int | None,
         first_scales: bool = True,
+        pruning: Pruning | None = None,
     ) -> None:
         super().__init__()
         self.front_end_bits = front_end_bits
@@ -61,7 +65,8 @@ class ElasticEncoder(nn.Module):
         self.distances = encoder.distances and Elastic(encoder.distances, {}, quantizer, ())
         self.final = encoder.final and Elastic(encoder.final, {}, quantizer, ())
         self.layers = nn.ModuleList(
-            Elastic(layer, cast(EncoderLayer, layer).axes, quantizer, bits, first_scales) for layer in encoder.layers
+            Elastic(layer, cast(EncoderLayer, layer).axes, quantizer, bits, first_scales, pruning)
+            for layer in encoder.layers
         )
 
     @property
@@ -161,6 +166,14 @@ class ElasticEncoder(nn.Module):
             for part, elastic in self.parts()
             if part in configs
             for name, weight in elastic.weights(*configs[part]).items()
+        }
+
+    def kept(self, subnet: SubnetConfig) -> dict[str, Kept]:
+        """Which weights a member keeps, of those that it prunes, under the names of an extracted :class:`Encoder`."""
+        return {
+            f"layers.{index}.{name}": kept
+            for index, (layer, config) in enumerate(zip(self.layers, subnet.layers, strict=False))
+            for name, kept in cast(Elastic, layer).kept(config).items()
         }
 
     def parts(self) -> Iterator[tuple[str, Elastic]]:
