@@ -92,7 +92,7 @@ class FitSettings:
     def build_strategy(self) -> str | Strategy:
         """What Lightning is given for its strategy."""
         if self.strategy == "auto" and self.processes > 1:
-            return DDPStrategy(gradient_as_bucket_view=True)
+            return DDPStrategy(gradient_as_bucket_view=True, broadcast_buffers=False)
         return self.strategy
 
 
@@ -125,7 +125,7 @@ def fit(
     progress: Callback = ProgressBar() if sys.stderr.isatty() and sys.stdout.isatty() else ProgressLines()
     callbacks: list[Callback] = [progress]
     if settings.ema_decay is not None:
-        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
+        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False))  # whole numbers are no mean
     callbacks.append(Checkpoints(folder / "checkpoints", settings.checkpoint_every_steps))
     version = f"from-step-{consumed // settings.accumulate}"
     loggers: list[Logger] = [

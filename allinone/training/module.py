@@ -21,6 +21,7 @@ from allinone.training.ledger import Ledger
 from allinone.training.objective import Objective
 from allinone.training.one_pass import Draw, assign, one_pass, touch_all
 from allinone.training.optim import AdamW
+from allinone.training.pruning import Prune, take_levels
 from allinone.training.schedule import Schedule
 
 
@@ -39,10 +40,11 @@ class OnePassModule(lightning.LightningModule):
         seed: of dropout.
         teacher: a trained supernet whose largest member teaches in place of the step's own; it stays as it is and is no
             part of the checkpoints.
+        prune: when and by what the survival levels of a space with sparsities are taken; None leaves them as they are.
         origin: plain facts about the run (such as the hash of its data) that its checkpoints carry along.
 
     Raises:
-        ValueError: if the objective asks for an output that the supernet has not.
+        ValueError: if the objective asks for an output that the supernet has not, or pruning for what a training lacks.
     """
 
     def __init__(
@@ -58,17 +60,21 @@ class OnePassModule(lightning.LightningModule):
         accumulate: int = 1,
         seed: int = 0,
         teacher: SpeechTask | None = None,
+        prune: Prune | None = None,
         origin: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         objective.refuse_misfit(task.ctc)
+        if prune is not None:
+            prune.refuse_misfit(optimizer, max_steps)
         self.automatic_optimization = False
         self.task, self.sampler, self.objective = task, sampler, objective
         self.settings, self.schedule, self.max_steps = optimizer, schedule, max_steps
         self.gradient_clip, self.accumulate, self.seed = gradient_clip, accumulate, seed
-        self.origin = origin or {}
+        self.prune, self.origin = prune, origin or {}
         self._teacher = () if teacher is None else (teacher.eval().requires_grad_(False),)  # in a tuple: no submodule
         self.ledger = Ledger(task.space.largest.name)
+        self._parts = {"shared", "teacher", *(member.name for member in (*task.space.ends, *sampler.watched))}
         self.evaluations: list[Evaluation] = []
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -95,6 +101,8 @@ class OnePassModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One batch; every ``accumulate`` batches one step of the optimiser."""
         step = batch_idx
+        if self.prune is not None and step % self.accumulate == 0 and self.prune.schedule.due(step // self.accumulate):
+            self._take_levels(self.prune)
         members = self.sampler.members(step, self.global_rank)
         last = (batch_idx + 1) % self.accumulate == 0
         with self._unsynchronised():
@@ -107,7 +115,7 @@ class OnePassModule(lightning.LightningModule):
                 backward=self.manual_backward,
                 draw=Draw(self.seed, step, self.global_rank),
                 teacher=self._teacher[0] if self._teacher else None,
-                begin=self.ledger.begin,
+                begin=self._begin,
             )
         self.ledger.begin("optimizer")
         if last:
@@ -115,6 +123,22 @@ class OnePassModule(lightning.LightningModule):
             self._update()
         self.ledger.end()
         self._report(losses)
+
+    def _take_levels(self, prune: Prune) -> None:
+        """Decides anew which weights sparse members lack."""
+        self.ledger.begin("levels")
+        take_levels(
+            self.task,
+            prune.criterion,
+            optimizer=cast(Any, self.optimizers()).optimizer,
+            batches=cast(Any, self.trainer).datamodule.calibration_loader() if prune.criterion.batches else (),
+            objective=self.objective,
+        )
+
+    def _begin(self, part: str, audio_seconds: float) -> None:
+        """Tells the ledger; of a layer-wise space, which has too many members, all others are one entry."""
+        known = self.task.space.all_uniform or part in self._parts
+        self.ledger.begin(part if known else "others", audio_seconds)
 
     def _update(self) -> None:
         optimizer = cast(torch.optim.Optimizer, self.optimizers())
