@@ -17,6 +17,7 @@ GROUPS = replace(DENSE, sparsities=(0.5, 0.75), pattern=NOfM(4), heads=(1, 2))
 BOTH = replace(SPARSE, decoder=SearchSpace((1, 2), (16,), (8,), sparsities=(0.5, 0.6, 0.7), pattern=Blocks()))
 ABOVE = replace(DENSE, decoder=SearchSpace((1, 2), (16,), (8,), sparsities=(0.5,), pattern=Blocks()))
 TOGETHER = replace(BOTH, decoder=replace(SPARSE, sparsities=(0.6, 0.7)), together=True)
+PAIRS = ((50, 60), (80, 70))
 LAYERWISE = SearchSpace((2,), (32,), (8,), layerwise=True, sparsities=(0.5, 0.8), pattern=Blocks())
 SPACES = {
     "sparse": SPARSE,
@@ -109,9 +110,6 @@ def test_sparsities_choose_together():
     assert names(alone)[1:3] == ["3-64-8bit-s50_3-64-8bit", "3-64-8bit-s80_3-64-8bit"]
     groups = replace(DENSE, decoder=replace(DENSE, sparsities=(0.5,), pattern=NOfM(4)), together=True)
     assert names(groups)[1] == "3-64-8bit_3-64-8bit-2of4"
-
-
-PAIRS = ((50, 60), (80, 70))
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
