@@ -40,10 +40,10 @@ def run(config: DictConfig) -> None:
     refuse_uneven_groups(layout, space, attention, quantizer.granularity)
     vocab_size, ctc = _vocab_size(config), config.ctc
     full, whole = full_precision_bytes(layout, vocab_size, ctc), full_system_bytes(layout, attention, vocab_size, ctc)
-    rows = [
-        {"name": member.name, **size(full, whole, system_cost(layout, attention, member, quantizer, vocab_size, ctc))}
-        for member in members_to_list(space, config.sample, config.seed)
-    ]
+    rows = []
+    for member in members_to_list(space, config.sample, config.seed):
+        cost = system_cost(layout, attention, member, quantizer, vocab_size, ctc, space)
+        rows.append({"name": member.name, **size(full, whole, cost)})
     if config.format == "json":
         show_json(rows)
         return

@@ -1,6 +1,6 @@
 """Zeros as a sub-network states them: which sparsities there are, their names, and what a pattern must tell."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 LEVELS = 200  # steps of half a per cent, as many as there are survival levels (allinone.sparsity)
 _EXACT = 1e-9
@@ -17,6 +17,10 @@ class Pattern(Protocol):
     @property
     def unit(self) -> tuple[int, int]:
         """Outputs and inputs that its blocks, or groups, take."""
+        ...
+
+    def pooled(self, scores: Any) -> Any:
+        """A score for each block; of tensors, which are unknown here."""
         ...
 
 

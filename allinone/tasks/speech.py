@@ -259,7 +259,7 @@ class SpeechTask(nn.Module):
     def cost(self, subnet: SubnetConfig) -> Cost:
         """What a member costs, its outputs included in the stored bytes."""
         labels = self.tokenizer.vocab_size
-        return system_cost(self.layout, self.attention, subnet, self.quantizer, labels, self.ctc)
+        return system_cost(self.layout, self.attention, subnet, self.quantizer, labels, self.ctc, self.space)
 
 
 def refuse_misfit(layout: Layout, space: SearchSpace, attention: DecoderLayout | None) -> None:
