@@ -23,6 +23,7 @@ from allinone.subnet import SearchSpace
 from allinone.tasks.cost import full_system_bytes, system_cost
 from allinone.tasks.groups import refuse_uneven_groups
 from allinone.tasks.network import require_output
+from allinone.tasks.patterns import refuse_uneven_patterns
 from allinone.tasks.speech import refuse_misfit
 
 COLUMNS = (NAME, PARAMETERS, BYTES, RATIO, STORED, SYSTEM_RATIO, Column("MMAC\nper s", "macs", "{:,.0f}", 1e6))
@@ -38,6 +39,7 @@ def run(config: DictConfig) -> None:
     refuse_misfit(layout, space, attention)
     quantizer: Quantizer = instantiate(config.quantizer)
     refuse_uneven_groups(layout, space, attention, quantizer.granularity)
+    refuse_uneven_patterns(layout, space, attention)
     vocab_size, ctc = _vocab_size(config), config.ctc
     full, whole = full_precision_bytes(layout, vocab_size, ctc), full_system_bytes(layout, attention, vocab_size, ctc)
     rows = []
