@@ -23,6 +23,7 @@ from allinone.subnet import SearchSpace
 from allinone.tasks.cost import full_system_bytes, system_cost
 from allinone.tasks.groups import refuse_uneven_groups
 from allinone.tasks.network import require_output
+from allinone.tasks.patterns import refuse_uneven_patterns
 from allinone.tasks.speech import refuse_misfit
 
 COLUMNS = (NAME, PARAMETERS, BYTES, RATIO, STORED, SYSTEM_RATIO, Column("MMAC\nper s", "macs", "{:,.0f}", 1e6))
@@ -38,12 +39,13 @@ def run(config: DictConfig) -> None:
     refuse_misfit(layout, space, attention)
     quantizer: Quantizer = instantiate(config.quantizer)
     refuse_uneven_groups(layout, space, attention, quantizer.granularity)
+    refuse_uneven_patterns(layout, space, attention)
     vocab_size, ctc = _vocab_size(config), config.ctc
     full, whole = full_precision_bytes(layout, vocab_size, ctc), full_system_bytes(layout, attention, vocab_size, ctc)
-    rows = [
-        {"name": member.name, **size(full, whole, system_cost(layout, attention, member, quantizer, vocab_size, ctc))}
-        for member in members_to_list(space, config.sample, config.seed)
-    ]
+    rows = []
+    for member in members_to_list(space, config.sample, config.seed):
+        cost = system_cost(layout, attention, member, quantizer, vocab_size, ctc, space)
+        rows.append({"name": member.name, **size(full, whole, cost)})
     if config.format == "json":
         show_json(rows)
         return

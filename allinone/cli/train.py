@@ -22,11 +22,12 @@ from allinone.cli.teacher import outside_teacher
 from allinone.data import SAMPLE_RATE, Batch, SpeechDataModule
 from allinone.export.artefact import read_artefact
 from allinone.layers import FeatureSettings
-from allinone.models import Layout
+from allinone.models import DecoderLayout, Layout
 from allinone.report.machine import code, machine
 from allinone.subnet import Sampler, SearchSpace
 from allinone.tasks.groups import refuse_uneven_groups
 from allinone.tasks.network import require_output
+from allinone.tasks.patterns import refuse_uneven_patterns
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
@@ -72,9 +73,11 @@ def run(config: DictConfig) -> None:
     space: SearchSpace = instantiate(config.space)
     sampler: Sampler = instantiate(config.sampler)(space=space)
     objective: Objective = instantiate(config.objective)
-    require_output(config.ctc, instantiate(config.attention))
+    attention: DecoderLayout | None = instantiate(config.attention)
+    require_output(config.ctc, attention)
     objective.refuse_misfit(config.ctc)
-    refuse_uneven_groups(layout, space, instantiate(config.attention), instantiate(config.quantizer).granularity)
+    refuse_uneven_groups(layout, space, attention, instantiate(config.quantizer).granularity)
+    refuse_uneven_patterns(layout, space, attention)
     with torch.device("meta"):
         layout.build(space.largest)  # a layout without code is refused before any data is read
     data: SpeechDataModule = instantiate(config.data, seed=config.seed)

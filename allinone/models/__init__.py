@@ -10,11 +10,12 @@ from allinone.models.builders import (
     decoder_tiny,
 )
 from allinone.models.conformer import ConformerLayer, ConformerLayout
+from allinone.models.cost import encoder_cost
 from allinone.models.decoder import TransformerDecoder
 from allinone.models.decoder_layout import DecoderLayout
 from allinone.models.encoder import Encoder
 from allinone.models.front_ends import SpectrogramLayout, WaveformLayout
-from allinone.models.inventory import Layout, encoder_cost, full_precision_bytes, tensor_cost
+from allinone.models.inventory import Layout, full_precision_bytes
 from allinone.models.pretrained import (
     data2vec_base,
     hubert_base,
@@ -55,7 +56,6 @@ __all__ = [
     "full_precision_bytes",
     "hubert_base",
     "hubert_large",
-    "tensor_cost",
     "wav2vec2_base",
     "wav2vec2_large",
     "wav2vec2_large_lv60",

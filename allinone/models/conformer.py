@@ -176,7 +176,7 @@ class ConformerLayout:
         front_bits = subnet.layers[0].bits if self.front_end_bits is None else self.front_end_bits
         yield from self._front_end(Inventory("front_end", front_bits))
         for index, layer in enumerate(subnet.layers):
-            yield from self._layer(Inventory(f"layers.{index}", layer.bits), layer)
+            yield from self._layer(Inventory.layer(index, layer), layer)
 
     def products(self, subnet: SubnetConfig) -> Cost:
         """The products that involve no weights: queries with keys (and with positions), attention with values."""

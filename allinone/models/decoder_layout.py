@@ -100,7 +100,7 @@ class DecoderLayout:
         if self.places is not None:
             specs.append(edge.tensor("embedding.places.weight", (self.places, dim)))
         for index, config in enumerate(layers):
-            specs += self._layer(Inventory(f"layers.{index}", config.bits), config, dim)
+            specs += self._layer(Inventory.layer(index, config), config, dim)
         specs += edge.norm("output.norm", dim)
         if not self.tied:
             specs += edge.weight_and_bias("output.linear", (vocab_size, dim), 0)

@@ -1,12 +1,11 @@
-"""Inventories: the tensors of a network, listed without building it, and what they cost together."""
+"""Inventories: the tensors of a network, listed without building it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, ClassVar, Protocol
 
-from allinone.quantization import Granularity
-from allinone.subnet import BIT_WIDTHS, FULL_PRECISION, Cost, SubnetConfig, TensorSpec, total
+from allinone.subnet import BIT_WIDTHS, FULL_PRECISION, Cost, LayerConfig, SubnetConfig, TensorSpec
 
 FEATURE_FRAMES = 998  # of 10 s of audio: windows of 25 ms every 10 ms
 
@@ -57,15 +56,25 @@ class Inventory:
     Args:
         part: the name before each tensor's name.
         bits: the part's precision.
+        threshold: the survival level below which weights of its linear maps are dropped; None: they never are.
     """
 
     part: str
     bits: int
+    threshold: int | None = None
+
+    @classmethod
+    def layer(cls, index: int, config: LayerConfig) -> "Inventory":
+        """That of a layer, whose linear maps can have zeros."""
+        return cls(f"layers.{index}", config.bits, config.threshold)
 
     def tensor(self, name: str, shape: tuple[int, ...], uses: float = 0) -> TensorSpec:
         """One tensor; only matrices are stored with few bits."""
         bits = self.bits if len(shape) > 1 else FULL_PRECISION
-        return TensorSpec(f"{self.part}.{name}", shape, bits, self.bits, uses)
+        spec = TensorSpec(f"{self.part}.{name}", shape, bits, self.bits, uses)
+        if self.threshold is None or len(shape) != 2 or not name.endswith("weight"):
+            return spec
+        return replace(spec, prunable=True, threshold=self.threshold)
 
     def weight_and_bias(self, name: str, shape: tuple[int, ...], uses: float) -> Iterator[TensorSpec]:
         """The two tensors of a linear map or convolution of weight shape ``(output channels, ...)``."""
@@ -76,16 +85,6 @@ class Inventory:
         """The two tensors of a norm."""
         yield self.tensor(f"{name}.weight", (dim,))
         yield self.tensor(f"{name}.bias", (dim,))
-
-
-def encoder_cost(layout: Layout, subnet: SubnetConfig, granularity: Granularity) -> Cost:
-    """What a member's encoder costs."""
-    return total(tensor_cost(spec, granularity) for spec in layout.tensors(subnet)) + layout.products(subnet)
-
-
-def tensor_cost(spec: TensorSpec, granularity: Granularity) -> Cost:
-    """What one tensor costs, with the scales that its granularity asks for if it is stored with few bits."""
-    return spec.cost(prod(granularity.scale_shape(spec.shape)) if spec.bits < FULL_PRECISION else 0)
 
 
 def head_tensors(layout: Layout, vocab_size: int) -> Iterator[TensorSpec]:

@@ -155,7 +155,7 @@ class TransformerLayout:
         full = Inventory("", FULL_PRECISION)
         for index, layer in enumerate(subnet.layers):
             heads = self.num_heads if layer.heads is None else layer.heads
-            yield from self._layer(Inventory(f"layers.{index}", layer.bits), layer.width, heads)
+            yield from self._layer(Inventory.layer(index, layer), layer.width, heads)
         if self.buckets is not None:
             yield replace(full.tensor("", (self.buckets, self.num_heads)), name="distances.table")
         if self.norm_first:

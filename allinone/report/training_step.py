@@ -12,6 +12,7 @@ from allinone.quantization import Quantizer
 from allinone.subnet import Sampler
 from allinone.tasks.groups import refuse_uneven_groups
 from allinone.tasks.network import require_output
+from allinone.tasks.patterns import refuse_uneven_patterns
 from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
 from allinone.training import AdamW, Objective
@@ -60,6 +61,7 @@ class TrainingStep:
         require_output(self.ctc, self.attention)
         self.objective.refuse_misfit(self.ctc)
         refuse_uneven_groups(self.layout, self.sampler.space, self.attention, self.quantizer.granularity)
+        refuse_uneven_patterns(self.layout, self.sampler.space, self.attention)
 
     def task(self) -> SpeechTask:
         """The supernet, with fresh weights."""

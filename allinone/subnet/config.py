@@ -1,13 +1,15 @@
-"""A sub-network of a supernet is a value: how many layers, and how wide, attentive and precise each of them is."""
+"""A sub-network of a supernet is a value: how many layers, and how wide, attentive, precise and sparse each is."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
+
+from allinone.subnet.zeros import LEVELS, threshold_of, zeros_name
 
 FULL_PRECISION = 32
 BIT_WIDTHS = (2, 3, 4, 5, 6, 7, 8, FULL_PRECISION)
 
-_RUN = re.compile(r"(\d+)-(\d+)-(\d+)bit(?:-h(\d+))?")
+_RUN = re.compile(r"(\d+)-(\d+)-(\d+)bit(?:-h(\d+))?(?:-s(\d+(?:\.\d+)?)|-(\d+)of(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,20 @@ class LayerConfig:
         width: hidden units of the layer's feed-forward modules (of both, in a macaron layer).
         bits: bits per weight, 2 to 8, or 32 for full precision.
         heads: attention heads, in a decoder's layer of both its attentions; None means all heads of the network.
+        sparsity: the share of the weights of its linear maps that are zero: a multiple of 0.005 below 1, or of N:M the
+            dropped weights of a group, (M - N) / M.
+        group: the M of N:M, from 2 to 16; None if zeros lie otherwise, or if there are none.
+
+    Attributes:
+        threshold: the survival level below which weights are dropped: 200 * sparsity, or M - N of N:M.
     """
 
     width: int
     bits: int = FULL_PRECISION
     heads: int | None = None
+    sparsity: float = 0.0
+    group: int | None = None
+    threshold: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.width < 1:
@@ -37,6 +48,8 @@ class LayerConfig:
                 f"A layer needs at least 1 attention head; found {self.heads}. Give a positive number of heads, or "
                 "None for all of them."
             )
+        object.__setattr__(self, "threshold", threshold_of(self.sparsity, self.group))
+        object.__setattr__(self, "sparsity", self.threshold / (self.group or LEVELS))  # 0.7 and 0.7 + 1e-12 are equal
 
 
 @dataclass(frozen=True)
@@ -62,9 +75,17 @@ class SubnetConfig:
             raise ValueError("A sub-network needs at least one layer; found none. Give a LayerConfig for each layer.")
 
     @classmethod
-    def uniform(cls, depth: int, width: int, bits: int = FULL_PRECISION, heads: int | None = None) -> "SubnetConfig":
+    def uniform(
+        cls,
+        depth: int,
+        width: int,
+        bits: int = FULL_PRECISION,
+        heads: int | None = None,
+        sparsity: float = 0.0,
+        group: int | None = None,
+    ) -> "SubnetConfig":
         """The sub-network of ``depth`` equal layers, with the whole decoder."""
-        return cls((LayerConfig(width, bits, heads),) * depth)
+        return cls((LayerConfig(width, bits, heads, sparsity, group),) * depth)
 
     @classmethod
     def parse(cls, name: str) -> "SubnetConfig":
@@ -101,8 +122,9 @@ class SubnetConfig:
     def name(self) -> str:
         """The canonical name: ``12-2048-8bit``, or with a decoder part ``12-2048-8bit_6-1024-4bit``.
 
-        In each part, runs of equal layers, bottom first, are joined by ``+``. Layers with a number of heads end in it:
-        ``4-512-8bit-h4+2-256-4bit-h2``, ``4-1536-8bit-h6_2-768-4bit-h4``.
+        In each part, runs of equal layers, bottom first, are joined by ``+``. Layers with a number of heads say it:
+        ``4-512-8bit-h4+2-256-4bit-h2``, ``4-1536-8bit-h6_2-768-4bit-h4``. Layers with zeros end in how many they have,
+        in per cent or as N:M: ``12-2048-8bit-s50``, ``4-512-4bit-h2-s62.5``, ``12-2048-4bit-2of4``.
         """
         return "_".join(_write(part) for part in (self.layers, self.decoder) if part)
 
@@ -116,10 +138,13 @@ def runs(layers: tuple[LayerConfig, ...]) -> list[tuple[int, LayerConfig]]:
 
 
 def _write(layers: tuple[LayerConfig, ...]) -> str:
-    return "+".join(
-        f"{count}-{layer.width}-{layer.bits}bit" + ("" if layer.heads is None else f"-h{layer.heads}")
-        for count, layer in runs(layers)
-    )
+    return "+".join(f"{count}-{_write_layer(layer)}" for count, layer in runs(layers))
+
+
+def _write_layer(layer: LayerConfig) -> str:
+    heads = "" if layer.heads is None else f"h{layer.heads}"
+    parts = (str(layer.width), f"{layer.bits}bit", heads, zeros_name(layer.threshold, layer.group))
+    return "-".join(part for part in parts if part)
 
 
 def _read(part: str, name: str) -> tuple[LayerConfig, ...]:
@@ -130,10 +155,19 @@ def _read(part: str, name: str) -> tuple[LayerConfig, ...]:
         if match is None:
             raise ValueError(
                 "The name of a sub-network is depth-width-bits, such as 12-2048-8bit, with a number of attention heads "
-                "where they are elastic, such as 12-2048-8bit-h4, or several such runs of layers joined by +, such as "
-                "2-1024-8bit+4-512-4bit; a decoder part of the same form may follow after an underscore, such as "
-                f"12-2048-8bit_6-1024-4bit; found {name!r}. Write it in that form."
+                "where they are elastic, such as 12-2048-8bit-h4, and with the zeros of a sparse one in per cent or as "
+                "N of M weights that are kept, such as 12-2048-8bit-s50 or 12-2048-8bit-2of4; or several such runs of "
+                "layers joined by +, such as 2-1024-8bit+4-512-4bit; a decoder part of the same form may follow after "
+                f"an underscore, such as 12-2048-8bit_6-1024-4bit; found {name!r}. Write it in that form."
             )
         count, width, bits = map(int, match.group(1, 2, 3))
-        layers += [LayerConfig(width, bits, None if match[4] is None else int(match[4]))] * count
+        heads = None if match[4] is None else int(match[4])
+        layers += [LayerConfig(width, bits, heads, *_zeros(*match.group(5, 6, 7)))] * count
     return tuple(layers)
+
+
+def _zeros(per_cent: str | None, kept: str | None, group: str | None) -> tuple[float, int | None]:
+    """Sparsity and group, as a name writes them."""
+    if kept is not None and group is not None:
+        return 1 - int(kept) / max(int(group), 1), int(group)
+    return float(per_cent or 0) / 100, None

@@ -12,10 +12,14 @@ class Cost:
     """Costs add up: the cost of a network is the sum of the costs of its tensors.
 
     Args:
-        parameters: number of weights.
-        bytes: by the rule of the papers: every weight of the compressed part at its bits, nothing else counted.
-        bytes_stored: everything an export writes: packed integers, scales, biases, norms, head.
-        macs: multiply-accumulates per second of audio, averaged over a 10 s utterance.
+        parameters: number of weights, zeros included.
+        bytes: by the rule of the papers: every weight of the compressed part at its bits, nothing else counted; of
+            weights with zeros those that are kept, without the index that tells which (Omni-sparsity), but of N:M with
+            one bit for each weight (USM-Lite).
+        bytes_stored: everything an export writes: packed integers, scales, biases, norms, head; of weights with zeros
+            those that are kept, and their index.
+        macs: multiply-accumulates per second of audio, averaged over a 10 s utterance. Zeros are multiplied like other
+            weights: no runtime that members are exported to has sparse kernels.
     """
 
     parameters: float = 0
@@ -43,6 +47,8 @@ class TensorSpec:
         paper_bits: bits per weight by the size rule of the papers, which counts biases and norms at the member's bits.
         uses: how often each weight is multiplied in a 10 s utterance.
         counted: whether the papers' rule counts it (the encoder) or not (the head).
+        prunable: whether its weights can be dropped: those of a layer's linear maps.
+        threshold: the survival level below which they are dropped.
     """
 
     name: str
@@ -51,16 +57,26 @@ class TensorSpec:
     paper_bits: int = FULL_PRECISION
     uses: float = 0
     counted: bool = True
+    prunable: bool = False
+    threshold: int = 0
 
-    def cost(self, num_scales: int) -> Cost:
-        """Its cost; ``num_scales`` float32 scales are stored with it if it is quantised."""
+    def cost(self, num_scales: int, kept: int | None = None, index_bytes: int = 0, mask_bytes: float = 0) -> Cost:
+        """Its cost.
+
+        Args:
+            num_scales: float32 scales that are stored with it if it is quantised.
+            kept: weights that are not dropped; None: all of them.
+            index_bytes: of what a file says about which they are.
+            mask_bytes: of what the papers' rule counts for that.
+        """
         numel = prod(self.shape)
-        stored = ceil(numel * self.bits / 8)
+        kept = numel if kept is None else kept
+        stored = ceil(kept * self.bits / 8) + index_bytes
         if self.bits < FULL_PRECISION:
             stored += 4 * num_scales
         return Cost(
             parameters=numel if self.counted else 0,
-            bytes=numel * self.paper_bits / 8 if self.counted else 0,
+            bytes=kept * self.paper_bits / 8 + mask_bytes if self.counted else 0,
             bytes_stored=stored,
             macs=numel * self.uses / 10,
         )

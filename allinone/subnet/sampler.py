@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from allinone.subnet.config import SubnetConfig
+from allinone.subnet.growth import CubicGrowth
 from allinone.subnet.space import SearchSpace
 from allinone.subnet.warm_up import WarmUp
 
@@ -50,6 +51,7 @@ class SandwichSampler:
         seed: of the draws.
         warm_up: which part of the space is open at a step: its smallest and random members train beside the largest.
             None leaves it out: the space is open from the beginning.
+        growth: how much of their sparsity the members of a step have; None: all of it from the beginning.
     """
 
     space: SearchSpace
@@ -58,6 +60,7 @@ class SandwichSampler:
     same_on_all_ranks: bool = True
     seed: int = 0
     warm_up: WarmUp | None = None
+    growth: CubicGrowth | None = None
 
     def __post_init__(self) -> None:
         if self.num_random < 0:
@@ -65,7 +68,7 @@ class SandwichSampler:
 
     @property
     def watched(self) -> tuple[SubnetConfig, ...]:
-        """The largest and the smallest member, also while a warm-up leaves the smallest out."""
+        """The largest and the smallest member, also while the smallest is not trained yet, or not at its sparsity."""
         return self.space.ends
 
     def members(self, step: int, rank: int) -> tuple[SubnetConfig, ...]:
@@ -76,15 +79,22 @@ class SandwichSampler:
         wanted = min(len(chosen) + self.num_random, space.count())
         while len(chosen) < wanted:
             chosen.setdefault(space.sample(generator))
-        return tuple(chosen)
+        return _grown(self.growth, tuple(chosen), step, self.space)
 
 
 @dataclass(frozen=True)
 class GridSampler:
-    """Every uniform member in every step."""
+    """Every uniform member in every step.
+
+    Args:
+        space: the space of the supernet.
+        in_batch: whether each member trains on its own part of the batch.
+        growth: how much of their sparsity the members of a step have; None: all of it from the beginning.
+    """
 
     space: SearchSpace
     in_batch: bool = False
+    growth: CubicGrowth | None = None
 
     @property
     def watched(self) -> tuple[SubnetConfig, ...]:
@@ -93,7 +103,7 @@ class GridSampler:
 
     def members(self, step: int, rank: int) -> tuple[SubnetConfig, ...]:
         """All uniform members, the largest first."""
-        return tuple(self.space.uniform_members())
+        return _grown(self.growth, tuple(self.space.uniform_members()), step, self.space)
 
 
 @dataclass(frozen=True)
@@ -103,12 +113,14 @@ class FixedSampler:
     Args:
         space: the space of the supernet.
         subnet: the name of the member; ``largest`` and ``smallest`` are names too.
+        growth: how much of its sparsity it has at a step; None: all of it from the beginning.
     """
 
     space: SearchSpace
     subnet: str = "largest"
 
     in_batch: bool = False
+    growth: CubicGrowth | None = None
 
     def __post_init__(self) -> None:
         self.space.parse(self.subnet)
@@ -120,4 +132,11 @@ class FixedSampler:
 
     def members(self, step: int, rank: int) -> tuple[SubnetConfig, ...]:
         """The one member."""
-        return (self.space.parse(self.subnet),)
+        return _grown(self.growth, (self.space.parse(self.subnet),), step, self.space)
+
+
+def _grown(
+    growth: CubicGrowth | None, members: tuple[SubnetConfig, ...], step: int, space: SearchSpace
+) -> tuple[SubnetConfig, ...]:
+    """Members as far as their sparsity has grown."""
+    return members if growth is None else growth.cap(members, step, space)

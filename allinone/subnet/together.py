@@ -6,22 +6,27 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from allinone.subnet.config import LayerConfig, SubnetConfig
+from allinone.subnet.zeros import sparsity_name
 
 T = TypeVar("T")
 Choices = tuple[int, ...]
+Shares = tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Pairs:
     """The values that go together in each dimension, the encoder's first: the k-th of both.
 
-    A single value goes with all values of the other side, and so does none of ``heads``, which stands for all heads.
+    A single value goes with all values of the other side, and so does none of ``heads``, which stands for all heads,
+    and none of ``sparsities``, which stands for no zeros.
 
     Args:
         depths: of the encoder, and of the decoder; sorted, as everywhere here.
         widths: likewise.
         heads: likewise.
         bits: likewise.
+        sparsities: likewise.
+        group: the M of N:M, of both; None if zeros lie otherwise.
 
     Raises:
         ValueError: if two sides have several values each, and not equally many.
@@ -31,9 +36,12 @@ class Pairs:
     widths: tuple[Choices, Choices]
     heads: tuple[Choices, Choices]
     bits: tuple[Choices, Choices]
+    sparsities: tuple[Shares, Shares] = ((), ())
+    group: int | None = None
 
     def __post_init__(self) -> None:
-        for dimension, (encoder, decoder) in vars(self).items():
+        for dimension in ("depths", "widths", "heads", "bits", "sparsities"):
+            encoder, decoder = getattr(self, dimension)
             if len(encoder) != len(decoder) and min(len(encoder), len(decoder)) > 1:
                 raise ValueError(
                     f"Encoder and decoder that choose together require equally many {dimension}, or a single value on "
@@ -46,7 +54,7 @@ class Pairs:
         return len(_pairs(*self.depths)) * len(self._layers())
 
     def members(self) -> Iterator[SubnetConfig]:
-        """From the largest to the smallest: by the depths of both, then their widths, heads and bits."""
+        """From the largest to the smallest: by the depths of both, then their widths, heads, bits and sparsities."""
         layers = self._layers()
         for depth, above in reversed(_pairs(*self.depths)):
             for layer, over in reversed(layers):
@@ -62,19 +70,31 @@ class Pairs:
         """What a member may have, for messages: ``4_2`` is 4 of the encoder and 2 of the decoder."""
         depths, widths, bits = (_either(_pairs(*values)) for values in (self.depths, self.widths, self.bits))
         heads = f", {_either(_heads(*self.heads))} heads" if any(self.heads) else ""
+        rest = f" and {bits} bits"
+        if any(self.sparsities):
+            names = [tuple(sparsity_name(each, self.group) for each in pair) for pair in self._sparsities()]
+            rest = f", {bits} bits and a sparsity of {' or '.join(map('_'.join, names))}"
         return (
-            f"a depth of {depths}, a width of {widths}{heads} and {bits} bits, the same in every layer (those of the "
-            "encoder, and after an underscore those of the decoder that goes with it)"
+            f"a depth of {depths}, a width of {widths}{heads}{rest}, the same in every layer (those of the encoder, "
+            "and after an underscore those of the decoder that goes with it)"
         )
 
     def _layers(self) -> list[tuple[LayerConfig, LayerConfig]]:
-        """The smallest first: by width, then heads, then bits."""
+        """The smallest first: by width, then heads, then bits, then sparsity."""
         return [
-            (LayerConfig(width, bits, heads), LayerConfig(width_above, bits_above, heads_above))
+            (
+                LayerConfig(width, bits, heads, zeros, self.group if zeros else None),
+                LayerConfig(width_above, bits_above, heads_above, zeros_above, self.group if zeros_above else None),
+            )
             for width, width_above in _pairs(*self.widths)
             for heads, heads_above in _heads(*self.heads)
             for bits, bits_above in _pairs(*self.bits)
+            for zeros, zeros_above in reversed(self._sparsities())
         ]
+
+    def _sparsities(self) -> list[tuple[float, float]]:
+        encoder, decoder = self.sparsities
+        return _pairs(encoder or (0.0,), decoder or (0.0,))
 
 
 def _pairs(encoder: tuple[T, ...], decoder: tuple[T, ...]) -> list[tuple[T, T]]:

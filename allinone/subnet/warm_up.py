@@ -4,7 +4,13 @@ from dataclasses import dataclass, replace
 
 from allinone.subnet.space import SearchSpace
 
-_DIMENSIONS = {"bits": "bits", "heads": "heads", "width": "widths", "depth": "depths"}  # and their values in a space
+_DIMENSIONS = {  # and their values in a space
+    "bits": "bits",
+    "heads": "heads",
+    "width": "widths",
+    "depth": "depths",
+    "sparsity": "sparsities",
+}
 
 
 @dataclass(frozen=True)
@@ -13,12 +19,13 @@ class WarmUp:
 
     After the progressive shrinking of Once-for-all (Cai et al. 2020). The steps are divided equally: with
     three dimensions the first quarter has only the largest member; then the first dimension opens, after half of the
-    steps the second as well, in the last quarter the third. A decoder's dimension opens along with the encoder's.
+    steps the second as well, in the last quarter the third. A decoder's dimension opens along with the encoder's. Until
+    sparsity opens all members are dense, also those that the whole space has with zeros only.
 
     Args:
         steps: until the warm-up is over; a sampler counts batches.
-        order: in which the dimensions open, of bits, heads, width and depth; one that is left out is open from the
-            beginning.
+        order: in which the dimensions open, of bits, heads, width, depth and sparsity; one that is left out is open
+            from the beginning.
     """
 
     steps: int
@@ -44,6 +51,8 @@ class WarmUp:
 
 
 def _without(space: SearchSpace, closed: list[str]) -> SearchSpace:
-    """A space whose closed dimensions, those of its decoder included, have their largest value only."""
-    largest = {dimension: getattr(space, dimension)[-1:] for dimension in closed}
-    return replace(space, **largest, decoder=None if space.decoder is None else _without(space.decoder, closed))
+    """A space whose closed dimensions, those of its decoder included, have the value of the largest member only."""
+    only = {dimension: getattr(space, dimension)[-1:] for dimension in closed}
+    if "sparsities" in only and space.sparsities:
+        only["sparsities"] = (0.0,)
+    return replace(space, **only, decoder=None if space.decoder is None else _without(space.decoder, closed))

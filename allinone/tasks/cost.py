@@ -1,9 +1,10 @@
 """What a member costs as a whole system: its encoder and what it says labels with."""
 
-from allinone.models import DecoderLayout, Layout, encoder_cost, tensor_cost
+from allinone.models import DecoderLayout, Layout, encoder_cost
+from allinone.models.cost import layer_costs, tensor_cost
 from allinone.models.inventory import head_tensors
 from allinone.quantization import AbsMax, Quantizer
-from allinone.subnet import Cost, SubnetConfig
+from allinone.subnet import Cost, SearchSpace, SubnetConfig, total
 
 
 def system_cost(
@@ -13,6 +14,7 @@ def system_cost(
     quantizer: Quantizer,
     vocab_size: int,
     ctc: bool = True,
+    space: SearchSpace | None = None,
 ) -> Cost:
     """What a member costs: the papers count the encoder, the artefact stores head and decoder as well.
 
@@ -23,12 +25,20 @@ def system_cost(
         quantizer: how weights are rounded.
         vocab_size: number of labels.
         ctc: whether there is a CTC output.
+        space: the search space, by whose pattern and widths weights are dropped; members without zeros need none.
     """
     granularity = quantizer.granularity
-    outputs = tuple(head_tensors(layout, vocab_size)) if ctc else ()
+    costs = [encoder_cost(layout, subnet, granularity, space)]
+    if ctc:
+        costs += (tensor_cost(spec, granularity) for spec in head_tensors(layout, vocab_size))
     if attention is not None:
-        outputs += tuple(attention.tensors(subnet.decoder or attention.whole, layout.dim, vocab_size))
-    return sum((tensor_cost(spec, granularity) for spec in outputs), encoder_cost(layout, subnet, granularity))
+        costs += layer_costs(
+            lambda layers: attention.tensors(layers, layout.dim, vocab_size),
+            subnet.decoder or attention.whole,
+            granularity,
+            None if space is None else space.decoder,
+        )
+    return total(costs)
 
 
 def full_system_bytes(layout: Layout, attention: DecoderLayout | None, vocab_size: int, ctc: bool = True) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from allinone.layers import LogMelSettings, WaveformSettings, WhisperLogMelSettings
 from allinone.models import ConformerLayout, DecoderLayout, SpectrogramLayout, TransformerLayout, WaveformLayout
 from allinone.quantization import AbsMax, Lsq, PerChannel, PerGroup, PerTensor
+from allinone.sparsity import Blocks, NOfM, Unstructured
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
 from allinone.text import BpeTokenizer, CharTokenizer, SentencePieceTokenizer, VocabularyTokenizer
 
@@ -15,6 +16,7 @@ _KINDS = {
     kind.__name__: kind
     for kind in (
         AbsMax,
+        Blocks,
         BpeTokenizer,
         CharTokenizer,
         ConformerLayout,
@@ -22,6 +24,7 @@ _KINDS = {
         LayerConfig,
         LogMelSettings,
         Lsq,
+        NOfM,
         PerChannel,
         PerGroup,
         PerTensor,
@@ -30,6 +33,7 @@ _KINDS = {
         SpectrogramLayout,
         SubnetConfig,
         TransformerLayout,
+        Unstructured,
         VocabularyTokenizer,
         WaveformLayout,
         WaveformSettings,

@@ -25,6 +25,7 @@ from allinone.tasks.cost import full_system_bytes, system_cost
 from allinone.tasks.groups import refuse_uneven_groups
 from allinone.tasks.network import SpeechNetwork, build_network, require_output
 from allinone.tasks.output import Output, select_rows
+from allinone.tasks.patterns import refuse_uneven_patterns
 from allinone.text import Tokenizer
 
 
@@ -68,7 +69,8 @@ class SpeechTask(nn.Module):
             brings or sets them anew, does without.
 
     Raises:
-        ValueError: if the space, the features or groups of scales do not fit the network, or it would have no output.
+        ValueError: if the space, the features, groups of scales or the pattern of zeros do not fit the network, or it
+            would have no output.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class SpeechTask(nn.Module):
         require_output(ctc, attention)
         refuse_misfit(layout, space, attention)
         refuse_uneven_groups(layout, space, attention, quantizer.granularity)
+        refuse_uneven_patterns(layout, space, attention)
         if features.bands != layout.bands:
             raise ValueError(
                 f"The network takes {layout.bands} feature bands; found features of {features.bands}. Make them equal."
@@ -259,7 +262,7 @@ class SpeechTask(nn.Module):
     def cost(self, subnet: SubnetConfig) -> Cost:
         """What a member costs, its outputs included in the stored bytes."""
         labels = self.tokenizer.vocab_size
-        return system_cost(self.layout, self.attention, subnet, self.quantizer, labels, self.ctc)
+        return system_cost(self.layout, self.attention, subnet, self.quantizer, labels, self.ctc, self.space)
 
 
 def refuse_misfit(layout: Layout, space: SearchSpace, attention: DecoderLayout | None) -> None:

@@ -24,6 +24,26 @@ def test_a_number_of_heads_ends_the_name_of_its_layers():
     assert SubnetConfig.parse("1-64-8bit+1-64-8bit-h2").layers == (LayerConfig(64, 8), LayerConfig(64, 8, 2))
 
 
+def test_zeros_end_the_name_of_their_layers():
+    assert SubnetConfig.uniform(12, 2048, 8, sparsity=0.5).name == "12-2048-8bit-s50"
+    assert SubnetConfig.uniform(4, 512, 4, 2, 0.625).name == "4-512-4bit-h2-s62.5"
+    assert SubnetConfig.uniform(12, 2048, 4, sparsity=0.5, group=4).name == "12-2048-4bit-2of4"
+    both = SubnetConfig((LayerConfig(64, 8, 4, 0.005), LayerConfig(64, 8, 4)), (LayerConfig(32, 4, sparsity=0.995),))
+    assert both.name == "1-64-8bit-h4-s0.5+1-64-8bit-h4_1-32-4bit-s99.5"
+    assert SubnetConfig.parse(both.name) == both
+
+
+@pytest.mark.parametrize("bits", [4, 32])
+@pytest.mark.parametrize("heads", [None, 2])
+def test_every_sparsity_is_named_and_read_back(bits, heads):
+    layers = [LayerConfig(64, bits, heads, level / 200) for level in range(200)]
+    layers += [LayerConfig(64, bits, heads, k / size, size) for size in range(2, 17) for k in range(1, size)]
+    names = {SubnetConfig((layer,)).name for layer in layers}
+    assert len(names) == len(layers)
+    for layer in layers:
+        assert SubnetConfig.parse(SubnetConfig((layer,)).name).layers == (layer,)
+
+
 def test_equal_members_have_one_name_and_are_one_key():
     split = SubnetConfig.parse("1-64-8bit+1-64-8bit")
     assert split == SubnetConfig.uniform(2, 64, 8)
@@ -59,7 +79,8 @@ def test_a_member_is_uniform_if_each_of_its_parts_is(name, uniform):
 
 
 def test_names_are_safe_in_paths():
-    assert re.fullmatch(r"[a-z0-9_+-]+", SubnetConfig.parse("1-64-8bit-h2+2-32-32bit_1-256-4bit+1-128-4bit").name)
+    for name in ("1-64-8bit-h2+2-32-32bit_1-256-4bit+1-128-4bit", "1-64-8bit-h2-s62.5+2-32-32bit-s5_1-256-4bit-2of4"):
+        assert re.fullmatch(r"[a-z0-9_+.-]+", SubnetConfig.parse(name).name)
 
 
 def test_layers_become_a_tuple():
@@ -84,6 +105,13 @@ def test_layers_become_a_tuple():
         "12-2048-8bit-h4-h4",
         "12-2048-8bith4",
         "12-2048-h4",
+        "12-2048-8bit-s",
+        "12-2048-8bit-s.5",
+        "12-2048-8bit-s50%",
+        "12-2048-8bit-s50-h4",
+        "12-2048-8bit-s50-2of4",
+        "12-2048-8bit-2of",
+        "12-2048-s50",
     ],
 )
 def test_malformed_names_are_refused(name):
