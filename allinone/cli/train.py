@@ -42,6 +42,7 @@ from allinone.training.checkpoints import (
 )
 from allinone.training.first_losses import losses_of
 from allinone.training.importance import check_ranking
+from allinone.training.pruning import Prune
 from allinone.training.pretrained import is_pretrained, refuse_other_features, take_over_pretrained
 from allinone.training.resume import refuse_changes
 from allinone.training.start import load_task, take_over_checkpoint, take_over_member
@@ -76,6 +77,9 @@ def run(config: DictConfig) -> None:
     attention: DecoderLayout | None = instantiate(config.attention)
     require_output(config.ctc, attention)
     objective.refuse_misfit(config.ctc)
+    prune = _prune(config, space)
+    if prune is not None:
+        prune.refuse_misfit(instantiate(config.optimizer), settings.max_steps)
     refuse_uneven_groups(layout, space, attention, instantiate(config.quantizer).granularity)
     refuse_uneven_patterns(layout, space, attention)
     with torch.device("meta"):
@@ -102,6 +106,7 @@ def run(config: DictConfig) -> None:
         gradient_clip=settings.gradient_clip,
         accumulate=settings.accumulate,
         seed=config.seed,
+        prune=prune,
         teacher=outside_teacher(config.teacher, task, data, objective.hidden),
         origin={
             "data_hash": data.fingerprint,
@@ -118,6 +123,12 @@ def run(config: DictConfig) -> None:
         raise SystemExit(143)
     if trainer.is_global_zero:
         _finish(folder, module, data, trainer)
+
+
+def _prune(config: DictConfig, space: SearchSpace) -> Prune | None:
+    """When and by what survival levels are taken; None if all members are dense."""
+    sparse = space.pattern is not None or (space.decoder is not None and space.decoder.pattern is not None)
+    return Prune(instantiate(config.criterion), instantiate(config.levels)) if sparse else None
 
 
 def _settings(config: DictConfig, folder: Path) -> DictConfig:
@@ -162,6 +173,7 @@ def _task(
         augment=instantiate(config.augment),
         adaptive_dropout=instantiate(config.adaptive_dropout),
         layer_drop=config.layer_drop,
+        straight_through=instantiate(config.straight_through),
         first_scales=first_scales,
     )
 

@@ -59,7 +59,7 @@ def write_artefact(
     check_results(results or {})
     with complete_folder(folder, replaceable=is_exported_member if overwrite else nothing) as partial:
         task = evaluation_copy(task, subnet)
-        tensors, table = encode(task.weights(subnet))
+        tensors, table = encode(task.weights(subnet), task.kept(subnet))
         (partial / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))  # save_file would hide it from others
         (partial / TOKENS).write_bytes(tokens_text(task.tokenizer.tokens).encode())
         cost = task.cost(subnet)

@@ -1,11 +1,13 @@
 """What can be pruned of an elastic module, and in which width bands its weights are ranked."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from torch import nn
 
 from allinone.layers.axes import Axis
 from allinone.sparsity import Pattern, StraightThrough
+from allinone.subnet import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,13 @@ class Pruning:
     widths: tuple[int, ...]
     heads: tuple[int, ...] = ()
     straight_through: StraightThrough | None = None
+
+    @classmethod
+    def of(cls, space: SearchSpace, straight_through: StraightThrough | None = None) -> "Pruning | None":
+        """How the members of a space are pruned; None if all are dense."""
+        if space.pattern is None:
+            return None
+        return cls(cast(Pattern, space.pattern), space.widths, space.heads, straight_through)
 
     def ends(self, axis: Axis) -> tuple[int, ...]:
         """How many entries of an axis each kind of member has: a prefix must be as sparse as it says."""

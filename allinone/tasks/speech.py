@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from allinone.decoding import Heard
 from allinone.layers import FeatureSettings, SpecAugment, TimeMasks
 from allinone.layers.elastic import Elastic
+from allinone.layers.pruning import Pruning
 from allinone.models import (
     AdaptiveDropout,
     DecoderLayout,
@@ -20,9 +21,11 @@ from allinone.models import (
 from allinone.models.elastic_decoder import ElasticDecoder
 from allinone.models.elastic_encoder import ElasticEncoder
 from allinone.quantization import Quantised, Quantizer
+from allinone.sparsity import Kept, StraightThrough
 from allinone.subnet import Cost, LayerConfig, SearchSpace, SubnetConfig
 from allinone.tasks.cost import full_system_bytes, system_cost
 from allinone.tasks.groups import refuse_uneven_groups
+from allinone.tasks.misfit import refuse_misfit
 from allinone.tasks.network import SpeechNetwork, build_network, require_output
 from allinone.tasks.output import Output, select_rows
 from allinone.tasks.patterns import refuse_uneven_patterns
@@ -65,7 +68,8 @@ class SpeechTask(nn.Module):
             decoder; front end and embedding have one size in all members. None gives all members the same.
         layer_drop: probability with which each layer of the encoder is left out in training (LayerDrop, Fan et al.
             2020); never in the largest member, which teaches.
-        first_scales: whether scales are set from the fresh weights; a supernet that is about to take over others, which
+        straight_through: how the weights that a sparse member lacks learn in its passes; None if they do not.
+        first_scales: whether scales and survival levels are set from the fresh weights; a supernet that is about to take over others, which
             brings or sets them anew, does without.
 
     Raises:
@@ -86,6 +90,7 @@ class SpeechTask(nn.Module):
         augment: SpecAugment | TimeMasks | None = None,
         adaptive_dropout: AdaptiveDropout | None = None,
         layer_drop: float = 0.0,
+        straight_through: StraightThrough | None = None,
         first_scales: bool = True,
     ) -> None:
         super().__init__()
@@ -106,7 +111,9 @@ class SpeechTask(nn.Module):
         self.features = features.build()
         self.augment, self.adaptive_dropout, self.layer_drop = augment, adaptive_dropout, layer_drop
         encoder = cast(Encoder, layout.build(space.largest))
-        self.encoder = ElasticEncoder(encoder, quantizer, space.bits, layout.front_end_bits, first_scales)
+        self.encoder = ElasticEncoder(
+            encoder, quantizer, space.bits, layout.front_end_bits, first_scales, Pruning.of(space, straight_through)
+        )
         self.head = nn.Linear(layout.dim, tokenizer.vocab_size) if ctc else None
         self.decoder = attention and ElasticDecoder(
             attention,
@@ -116,6 +123,7 @@ class SpeechTask(nn.Module):
             quantizer,
             () if space.decoder is None else space.decoder.bits,
             first_scales,
+            space.decoder and Pruning.of(space.decoder, straight_through),
         )
 
     def shared(self, waveforms: Tensor, lengths: Tensor, seeds: Tensor | None = None) -> Shared:
@@ -219,9 +227,10 @@ class SpeechTask(nn.Module):
         return self.layout.frames(self.features.settings.frames(samples))
 
     def initialise_scales(self) -> None:
-        """Sets all learned scales from the weights as they are now."""
+        """Sets all learned scales, and all survival levels, from the weights as they are now."""
         for _, elastic in self.parts():
             elastic.initialise_scales()
+            elastic.initialise_levels()
 
     def parts(self) -> Iterator[tuple[str, Elastic]]:
         """All elastic modules under their names in the plain network."""
@@ -244,6 +253,14 @@ class SpeechTask(nn.Module):
         decoder = self.decoder.weights(self.decoder_layers(subnet))
         return encoder | head | {f"decoder.{name}": weight for name, weight in decoder.items()}
 
+    def kept(self, subnet: SubnetConfig) -> dict[str, Kept]:
+        """Which weights a member keeps, of those that it prunes, under the names of :meth:`weights`."""
+        kept = {f"encoder.{name}": kept for name, kept in self.encoder.kept(subnet).items()}
+        if self.decoder is not None:
+            above = self.decoder.kept(self.decoder_layers(subnet))
+            kept |= {f"decoder.{name}": kept for name, kept in above.items()}
+        return kept
+
     @property
     def most_labels(self) -> int | None:
         """Of a text that can be learnt; None if there is no limit."""
@@ -263,30 +280,3 @@ class SpeechTask(nn.Module):
         """What a member costs, its outputs included in the stored bytes."""
         labels = self.tokenizer.vocab_size
         return system_cost(self.layout, self.attention, subnet, self.quantizer, labels, self.ctc, self.space)
-
-
-def refuse_misfit(layout: Layout, space: SearchSpace, attention: DecoderLayout | None) -> None:
-    """Raises ValueError if a space has members that are larger than the network."""
-    _refuse_larger("search space", space, layout, "network")
-    if space.decoder is None:
-        return
-    if attention is None:
-        raise ValueError(
-            "A search space with decoders requires a network with an attention decoder; found none. Choose one, such "
-            "as attention=decoder_small, or leave space.decoder out."
-        )
-    _refuse_larger("decoder's search space", space.decoder, attention, "decoder")
-
-
-def _refuse_larger(subject: str, space: SearchSpace, layout: Layout | DecoderLayout, whole: str) -> None:
-    if space.depths[-1] > layout.num_layers or space.widths[-1] > layout.ffn_dim:
-        raise ValueError(
-            f"The {subject} must fit into the {whole} of {layout.num_layers} layers and width {layout.ffn_dim}; "
-            f"found depths up to {space.depths[-1]} and widths up to {space.widths[-1]}. Lower them, or take a "
-            f"larger {whole}."
-        )
-    if max(space.heads, default=0) > layout.num_heads:
-        raise ValueError(
-            f"The {subject} must fit into the {whole} of {layout.num_heads} attention heads; found up to "
-            f"{space.heads[-1]}. Lower them, or take a larger {whole}."
-        )
