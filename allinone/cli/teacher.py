@@ -1,9 +1,11 @@
 """The teacher from outside: another trained network, which teaches in place of each step's own largest member."""
 
+import copy
 from pathlib import Path
 
 from allinone.data import SpeechDataModule
 from allinone.export.artefact import read_artefact
+from allinone.layers import SpecAugment, TimeMasks
 from allinone.quantization import Lsq
 from allinone.subnet import FULL_PRECISION, LayerConfig, SearchSpace, SubnetConfig
 from allinone.tasks.network import outputs_in_words
@@ -28,7 +30,8 @@ def outside_teacher(name: str | None, task: SpeechTask, data: SpeechDataModule, 
     if name is None:
         return None
     path = Path(name)
-    teacher = _exported(path, task) if path.is_dir() else load_task(path, augment=task.augment)[0]
+    augment = copy.copy(task.augment)  # the same masks, in a module of its own: it stands in evaluation mode
+    teacher = _exported(path, augment) if path.is_dir() else load_task(path, augment=augment)[0]
     if (teacher.tokenizer, teacher.features.settings) != (task.tokenizer, task.features.settings):
         raise ValueError(
             "A teacher must have the labels and features of the network that it teaches; found others in "
@@ -51,7 +54,7 @@ def outside_teacher(name: str | None, task: SpeechTask, data: SpeechDataModule, 
     return teacher
 
 
-def _exported(folder: Path, task: SpeechTask) -> SpeechTask:
+def _exported(folder: Path, augment: SpecAugment | TimeMasks | None) -> SpeechTask:
     """An exported member at full precision: its rounded weights are taken as they are."""
     artefact = read_artefact(folder)
     member = SubnetConfig.parse(artefact.manifest.member)
@@ -68,7 +71,7 @@ def _exported(folder: Path, task: SpeechTask) -> SpeechTask:
         features=artefact.features,
         attention=artefact.attention,
         ctc=artefact.network.head is not None,
-        augment=task.augment,
+        augment=augment,
     )
     take_over_member(teacher, artefact.network, artefact.weights, None, str(folder))
     return teacher

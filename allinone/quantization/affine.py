@@ -1,7 +1,7 @@
 """Symmetric uniform quantisation of weights: integers times a scale, with a straight-through gradient."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import torch
@@ -82,30 +82,48 @@ def fake_quantise(weight: Tensor, scale: Tensor, bits: int) -> Tensor:
 _BEYOND = 1 + 1e-6  # a weight that lies on an end of the range, as the largest of all may, is inside
 
 
+_CACHED = 2**17  # weights at a time: as many as a processor keeps at hand with what is computed of them
+
+
 class _FakeQuantise(torch.autograd.Function):
-    """Fused by hand: a third of the time of the same gradient written with detached roundings. Scales broadcast."""
+    """Written by hand, some rows after another: half the time of whole matrices, which memory bounds.
+
+    Scales broadcast.
+    """
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
-        quantised = (weight / scale).round_().clamp_(low, high) * scale  # torch.compile takes `.mul_` for a detachment
-        ctx.save_for_backward(weight, scale, quantised)
+        ctx.save_for_backward(weight, scale)
         ctx.range = low, high
+        if torch.compiler.is_compiling():  # which joins all this by itself
+            return (weight / scale).round_().clamp_(low, high) * scale
+        quantised = torch.empty_like(weight)
+        for rows, scales, out in _pieces(weight, scale, quantised):
+            torch.mul((rows / scales).round_().clamp_(low, high), scales, out=out)
         return quantised
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         (gradient,) = gradients
-        weight, scale, quantised = ctx.saved_tensors
+        weight, scale = ctx.saved_tensors
         low, high = ctx.range
-        ends = low * _BEYOND, high * _BEYOND
-        to_weight = torch.ops.aten.hardtanh_backward(gradient, weight / scale, *ends)  # zero at the ends, too
-        if not ctx.needs_input_grad[1]:
-            return to_weight, None, None, None
-        # d quantised / d scale = integer - (weight / scale if inside); both times scale, summed row by row
-        apart = 1 + max((axis for axis, size in enumerate(scale.shape) if size != 1), default=0)
-        shape = *weight.shape[:apart], -1
-        rows = torch.linalg.vecdot(gradient.reshape(shape), quantised.reshape(shape))
-        rows = rows - torch.linalg.vecdot(to_weight.reshape(shape), weight.reshape(shape))
-        to_scale = rows.view(*rows.shape, *[1] * (weight.dim() - apart)).sum_to_size(*scale.shape) / scale
-        per_scale = weight.numel() / prod(scale.shape)
-        return to_weight, to_scale / (per_scale * high) ** 0.5, None, None
+        learned = ctx.needs_input_grad[1]
+        to_weight, to_scale = torch.empty_like(gradient), torch.empty_like(scale)
+        for rows, scales, above, out, out_scale in _pieces(weight, scale, gradient, to_weight, to_scale):
+            ratio = rows / scales
+            # zero at the ends, too
+            out.copy_(torch.ops.aten.hardtanh_backward(above, ratio, low * _BEYOND, high * _BEYOND))
+            if learned:  # d quantised / d scale = integer - (ratio if inside)
+                slope = ratio.round().clamp_(low, high).mul_(above).sub_(ratio.mul_(out))
+                out_scale.copy_(slope.sum_to_size(*scales.shape))
+        per_scale = weight.numel() / scale.numel()
+        return to_weight, to_scale / (per_scale * high) ** 0.5 if learned else None, None, None
+
+
+def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The same rows of a weight, its scales and more: all of them, if one scale is for several rows."""
+    weight, scale = tensors[:2]
+    rows = len(weight)
+    if len(scale) == rows and not torch.compiler.is_compiling():
+        rows = max(1, _CACHED * rows // max(1, weight.numel()))
+    return zip(*(tensor.split(rows) for tensor in tensors), strict=True)

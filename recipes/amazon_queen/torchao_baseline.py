@@ -38,7 +38,7 @@ from allinone.cli.trained_data import ready_data
 from allinone.data import SpeechDataModule
 from allinone.decoding import Decoder, Heard
 from allinone.export.artefact import Artefact, read_artefact
-from allinone.quantization import Quantised
+from allinone.layers import SpecAugment
 from allinone.quantization.packing import packed_bytes
 from allinone.report.machine import code, machine
 from allinone.scoring import write_trn
@@ -66,26 +66,21 @@ except ImportError as error:
 
 DECODERS = {"greedy": ["decoder=attention_greedy"], "beam": ["decoder=attention", "decoder.min_confidence=null"]}
 WEIGHTS = "weights.pt"
-NOT_DONE = ("augment", "adaptive_dropout", "layer_drop", "teacher", "trainer.ema_decay", "objective.intermediate")
+NOT_DONE = ("adaptive_dropout", "layer_drop", "teacher", "trainer.ema_decay", "objective.intermediate")
 
 Rows = dict[str, dict[str, Any]]
 Chosen = Callable[[nn.Module, str], bool]
 
 
 class PlainTask(nn.Module):
-    """A copy of an exported member under the names by which training and evaluation know a supernet.
+    """A copy of an exported member, in floating point, under the names by which training and evaluation know supernets.
 
-    Raises:
-        ValueError: if it is quantised already.
+    ``augment`` masks features in training.
     """
 
-    def __init__(self, artefact: Artefact) -> None:
+    def __init__(self, artefact: Artefact, augment: SpecAugment | None = None) -> None:
         super().__init__()
-        if any(isinstance(weight, Quantised) for weight in artefact.weights.values()):
-            raise ValueError(
-                "The comparison with torchao requires a member at full precision; found one that is quantised, "
-                f"{artefact.manifest.member}. Export the largest member of a network without bits."
-            )
+        self.augment = augment
         self.member = SubnetConfig.parse(artefact.manifest.member)
         self.tokenizer, self.frames = artefact.tokenizer, artefact.frames
         self.space, self.ctc = artefact.space, artefact.network.head is not None
@@ -96,9 +91,10 @@ class PlainTask(nn.Module):
         self.network.load_state_dict(artefact.network.state_dict())
 
     def shared(self, waveforms: Tensor, lengths: Tensor, seeds: Tensor | None = None) -> Shared:
-        """Features, as :meth:`SpeechTask.shared`; no augmentation is drawn from the seeds."""
+        """Features, as :meth:`SpeechTask.shared`."""
         with torch.no_grad():
-            return Shared(*self.network.features(waveforms, lengths))
+            x, lengths = self.network.features(waveforms, lengths)
+            return Shared(x if seeds is None or self.augment is None else self.augment(x, lengths, seeds), lengths)
 
     def learn(self, shared: Shared, subnet: SubnetConfig, labels: Tensor, lengths: Tensor, depths: object) -> Output:
         """What a loss is about, as :meth:`SpeechTask.learn`."""
@@ -249,7 +245,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--steps requires 0 or more; found {arguments.steps}. Give 0 to quantise after training.")
     config = read_config(arguments.experiment, arguments.model, arguments.overrides)
     artefact = read_artefact(arguments.model)
-    task = PlainTask(artefact)
+    task = PlainTask(artefact, instantiate(config.augment))
     intx, chosen = quantiser(task.network, arguments.bits, arguments.group, arguments.embedding)
     OmegaConf.resolve(config.data)
     data = ready_data({**config.data, "seed": config.seed}, cast(SpeechTask, task))
@@ -280,7 +276,7 @@ def parser() -> argparse.ArgumentParser:
     """What the command takes."""
     said = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     add = said.add_argument
-    add("--model", type=Path, required=True, help="directory of `allinone export subnet=largest`, at 32 bits")
+    add("--model", type=Path, required=True, help="directory of `allinone export subnet=largest`")
     add("--output", type=Path, required=True, help="folder for weights, results and transcripts")
     add("--bits", type=int, choices=(4, 8), required=True, help="of each weight")
     add("--group", type=int, help="inputs that share a scale; left out, those of an output channel")
