@@ -8,6 +8,7 @@ from allinone.data.batch import Batch, collate
 from allinone.layers import LogMelSettings, SpecAugment
 from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout
 from allinone.quantization import Lsq, PerChannel, Quantised, Quantizer
+from allinone.sparsity import Pattern, StraightThrough
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.output import Output
 from allinone.tasks.recalibration import recalibrate
@@ -49,6 +50,9 @@ def make_task(
     seed: int = 0,
     first_scales: bool = True,
     tokenizer: CharTokenizer | None = None,
+    sparsities: tuple[float, ...] = (),
+    pattern: Pattern | None = None,
+    straight_through: StraightThrough | None = None,
     **changes: Any,
 ) -> SpeechTask:
     """A supernet of two depths and two widths with the weights of a fresh one."""
@@ -56,7 +60,16 @@ def make_task(
     layout = make_layout(**changes)
     return SpeechTask(
         layout=layout,
-        space=SearchSpace((2, layout.num_layers), (layout.ffn_dim // 2, layout.ffn_dim), bits, layerwise, heads=heads),
+        space=SearchSpace(
+            (2, layout.num_layers),
+            (layout.ffn_dim // 2, layout.ffn_dim),
+            bits,
+            layerwise,
+            heads=heads,
+            sparsities=sparsities,
+            pattern=pattern,
+        ),
+        straight_through=straight_through,
         tokenizer=tokenizer or CharTokenizer(),
         quantizer=quantizer or Lsq(PerChannel()),
         features=LogMelSettings(),
