@@ -1,18 +1,29 @@
 """Which weights are zero: patterns, survival levels, what decides on them and when, and how they are indexed."""
 
+from allinone.sparsity.criteria import Adam, Criterion, Magnitude, Taylor, mean_magnitudes
 from allinone.sparsity.index import index_bytes, index_encoding
 from allinone.sparsity.patterns import LEVELS, Blocks, NOfM, Pattern, Unstructured, kept_count, misfit
+from allinone.sparsity.schedule import EveryK, FewShot, OneShot, Schedule
 from allinone.sparsity.survival import survival_levels
 
 __all__ = [
     "LEVELS",
+    "Adam",
     "Blocks",
+    "Criterion",
+    "EveryK",
+    "FewShot",
+    "Magnitude",
     "NOfM",
+    "OneShot",
     "Pattern",
+    "Schedule",
+    "Taylor",
     "Unstructured",
     "index_bytes",
     "index_encoding",
     "kept_count",
+    "mean_magnitudes",
     "misfit",
     "survival_levels",
 ]
