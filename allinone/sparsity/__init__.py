@@ -2,6 +2,7 @@
 
 from allinone.sparsity.criteria import Adam, Criterion, Magnitude, Taylor, mean_magnitudes
 from allinone.sparsity.index import index_bytes, index_encoding
+from allinone.sparsity.masking import StraightThrough, masked
 from allinone.sparsity.patterns import LEVELS, Blocks, NOfM, Pattern, Unstructured, kept_count, misfit
 from allinone.sparsity.schedule import EveryK, FewShot, OneShot, Schedule
 from allinone.sparsity.survival import survival_levels
@@ -18,11 +19,13 @@ __all__ = [
     "OneShot",
     "Pattern",
     "Schedule",
+    "StraightThrough",
     "Taylor",
     "Unstructured",
     "index_bytes",
     "index_encoding",
     "kept_count",
+    "masked",
     "mean_magnitudes",
     "misfit",
     "survival_levels",
