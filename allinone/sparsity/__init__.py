@@ -2,7 +2,9 @@
 
 from allinone.sparsity.criteria import Adam, Criterion, Magnitude, Taylor, mean_magnitudes
 from allinone.sparsity.index import index_bytes, index_encoding
+from allinone.sparsity.kept import Kept
 from allinone.sparsity.masking import StraightThrough, masked
+from allinone.sparsity.packing import pack_index, unpack_index
 from allinone.sparsity.patterns import LEVELS, Blocks, NOfM, Pattern, Unstructured, kept_count, misfit
 from allinone.sparsity.schedule import EveryK, FewShot, OneShot, Schedule
 from allinone.sparsity.survival import survival_levels
@@ -14,6 +16,7 @@ __all__ = [
     "Criterion",
     "EveryK",
     "FewShot",
+    "Kept",
     "Magnitude",
     "NOfM",
     "OneShot",
@@ -28,5 +31,7 @@ __all__ = [
     "masked",
     "mean_magnitudes",
     "misfit",
+    "pack_index",
     "survival_levels",
+    "unpack_index",
 ]
