@@ -22,9 +22,9 @@ from allinone.quantization import Quantizer
 from allinone.subnet import SearchSpace
 from allinone.tasks.cost import full_system_bytes, system_cost
 from allinone.tasks.groups import refuse_uneven_groups
+from allinone.tasks.misfit import refuse_misfit
 from allinone.tasks.network import require_output
 from allinone.tasks.patterns import refuse_uneven_patterns
-from allinone.tasks.misfit import refuse_misfit
 
 COLUMNS = (NAME, PARAMETERS, BYTES, RATIO, STORED, SYSTEM_RATIO, Column("MMAC\nper s", "macs", "{:,.0f}", 1e6))
 

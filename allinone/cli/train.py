@@ -42,8 +42,8 @@ from allinone.training.checkpoints import (
 )
 from allinone.training.first_losses import losses_of
 from allinone.training.importance import check_ranking
-from allinone.training.pruning import Prune
 from allinone.training.pretrained import is_pretrained, refuse_other_features, take_over_pretrained
+from allinone.training.pruning import Prune
 from allinone.training.resume import refuse_changes
 from allinone.training.start import load_task, take_over_checkpoint, take_over_member
 

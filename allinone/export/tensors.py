@@ -9,46 +9,68 @@ header of a small network of few bits larger than 2 % of the file: it takes some
   the integers stand in ``packed`` (:mod:`allinone.quantization.packing`), the scale, of the shape given, in ``floats``;
   along each dimension there is one scale for all entries, or one for each;
 * ``{"encoding": "grouped", ...}``: the same, with scales that cover several consecutive entries, but not all of them
-  (:class:`allinone.quantization.Quantised`); their number divides that of the entries.
+  (:class:`allinone.quantization.Quantised`); their number divides that of the entries;
+* ``{"encoding": "sparse", "values": v, "pattern": p, "threshold": t, "kept": n, "index": i, ...}``: a matrix whose
+  weights are zero but for n of them. ``v`` is one of the above, whose fields follow; the n weights, or their integers,
+  stand where all would stand, row by row, and after them, in ``packed``, which ones they are, written in the way i
+  (:mod:`allinone.sparsity.packing`). ``p`` is [rows, columns] of the blocks that are kept as one, or M: of each M
+  entries of a row M - t are kept. The scales are those of the whole matrix.
 
 Another way of storing is another encoding: readers refuse the encodings that they do not know.
 """
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from allinone.export.zeros import Zeros, without_zeros
 from allinone.quantization import Quantised
 from allinone.quantization.packing import pack, packed_bytes, unpack
+from allinone.sparsity import Kept
 
 Weight = Tensor | Quantised
 Table = dict[str, dict[str, Any]]
+DENSE: Mapping[str, Kept] = MappingProxyType({})
 
 PACKED, FLOATS = "packed", "floats"
 _DTYPES = {PACKED: torch.uint8, FLOATS: torch.float32}
 
 
-def encode(weights: Mapping[str, Weight]) -> tuple[dict[str, Tensor], Table]:
+def encode(weights: Mapping[str, Weight], kept: Mapping[str, Kept] = DENSE) -> tuple[dict[str, Tensor], Table]:
     """The tensors that a file holds for these weights, and the table that describes them.
+
+    Args:
+        weights: by name, zeros included.
+        kept: for each matrix of which weights were dropped, which ones were not.
 
     Raises:
         ValueError: if a weight or a scale is not finite.
     """
+    assert kept.keys() <= weights.keys()
     streams: dict[str, list[Tensor]] = {PACKED: [], FLOATS: []}
     table: Table = {}
     for name, weight in weights.items():
+        values = weight.integers if isinstance(weight, Quantised) else weight
+        entry: dict[str, Any] = {"encoding": "plain", "shape": list(values.shape)}
         if isinstance(weight, Quantised):
-            shape, scale = list(weight.integers.shape), list(weight.scale.shape)
-            encoding = "packed" if _broadcasts(scale, shape) else "grouped"
-            table[name] = {"encoding": encoding, "shape": shape, "bits": weight.bits, "scale": scale}
-            streams[PACKED].append(pack(weight.integers, weight.bits))
+            encoding = "packed" if _broadcasts(weight.scale.shape, values.shape) else "grouped"
+            entry |= {"encoding": encoding, "bits": weight.bits, "scale": list(weight.scale.shape)}
+        index = None
+        if name in kept:
+            values, index, of_zeros = without_zeros(name, values, kept[name])
+            entry |= {"encoding": "sparse", "values": entry["encoding"]} | of_zeros
+        if isinstance(weight, Quantised):
+            streams[PACKED].append(pack(values, weight.bits))
             streams[FLOATS].append(_flat(name, weight.scale))
         else:
-            table[name] = {"encoding": "plain", "shape": list(weight.shape)}
-            streams[FLOATS].append(_flat(name, weight))
+            streams[FLOATS].append(_flat(name, values))
+        if index is not None:
+            streams[PACKED].append(index)
+        table[name] = entry
     return {stream: torch.cat(pieces) for stream, pieces in streams.items() if pieces}, table
 
 
@@ -104,20 +126,27 @@ class _Stream:
 
 def _decoded(name: str, entry: Mapping[str, Any], streams: Mapping[str, _Stream]) -> Weight:
     encoding, shape = entry.get("encoding"), _shape(name, entry, "shape")
-    if encoding == "plain":
-        return streams[FLOATS].take(prod(shape), name).view(shape)
-    if encoding not in ("packed", "grouped"):
+    zeros = Zeros.read(name, entry, shape) if encoding == "sparse" else None
+    stored = encoding if zeros is None else entry.get("values")
+    count = prod(shape) if zeros is None else zeros.kept
+
+    def whole(values: Tensor) -> Tensor:
+        return values.view(shape) if zeros is None else zeros.fill(values, streams[PACKED].take(zeros.bytes, name))
+
+    if stored == "plain":
+        return whole(streams[FLOATS].take(count, name))
+    if stored not in ("packed", "grouped"):
         raise ValueError(
-            f"Weights are stored as 'plain', 'packed' or 'grouped'; found {encoding!r} for {name}. "
-            "Read it with the version of allinone that wrote it."
+            f"Weights are stored as 'plain', 'packed' or 'grouped', or 'sparse' as one of these; found {stored!r} for "
+            f"{name}. Read it with the version of allinone that wrote it."
         )
     bits, scale = entry.get("bits"), _shape(name, entry, "scale")
     if type(bits) is not int:
         raise ValueError(f"The bits of {name} must be a whole number; found {bits!r}. Export the member again.")
-    fits, rule = (_broadcasts, "broadcast to") if encoding == "packed" else (_divides, "divide")
+    fits, rule = (_broadcasts, "broadcast to") if stored == "packed" else (_divides, "divide")
     if len(scale) != len(shape) or not fits(scale, shape):
         raise ValueError(f"The scale of {name} must {rule} {shape}; found {scale}. Export the member again.")
-    integers = unpack(streams[PACKED].take(packed_bytes(prod(shape), bits), name), bits, shape)
+    integers = whole(unpack(streams[PACKED].take(packed_bytes(count, bits), name), bits, (count,)))
     return Quantised(integers, streams[FLOATS].take(prod(scale), name).view(scale), bits)
 
 

@@ -26,10 +26,10 @@ def index_encoding(pattern: Pattern, blocks: int, kept_blocks: int, threshold: i
         * ``code``: of N:M, which N of M weights a group keeps, in ceil(log2 C(M, N)) bits.
     """
     if pattern.group is not None:
-        code = blocks * _bits(comb(pattern.group, threshold))
+        code = blocks * bits_for(comb(pattern.group, threshold))
         choices: tuple[tuple[int, Kind], ...] = (blocks * pattern.group, "mask"), (code, "code")
     else:
-        choices = (blocks, "mask"), (kept_blocks * _bits(blocks), "index")
+        choices = (blocks, "mask"), (kept_blocks * bits_for(blocks), "index")
     bits, kind = min(choices, key=lambda choice: choice[0])  # the first of equals
     return kind, -(-bits // 8)
 
@@ -40,6 +40,6 @@ def index_bytes(pattern: Pattern, shape: Sequence[int], kept: int, threshold: in
     return index_encoding(pattern, prod(shape) // size, kept // size, threshold)[1]
 
 
-def _bits(choices: int) -> int:
-    """ceil(log2 choices), exactly."""
+def bits_for(choices: int) -> int:
+    """Bits that tell one of so many choices, ceil(log2 choices), exactly."""
     return (choices - 1).bit_length()

@@ -38,9 +38,9 @@ class Prune:
         """
         if self.criterion.needs_moments and self.schedule.first < 1:
             raise ValueError(
-                "The criterion Adam requires a schedule that takes levels after the first update, when there are second "
-                f"moments; found {self.schedule}, which does so before. Choose levels=few_shot or levels=every_k, or "
-                "criterion=magnitude."
+                "The criterion Adam requires a schedule that takes levels after the first update, when there are "
+                f"second moments; found {self.schedule}, which does so before. Choose levels=few_shot or "
+                "levels=every_k, or criterion=magnitude."
             )
         if self.criterion.needs_moments and optimizer.sharded:
             raise ValueError(

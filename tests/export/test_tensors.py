@@ -57,8 +57,8 @@ def test_weights_that_are_not_finite_are_refused():
     ("change", "message"),
     [
         (
-            {"encoding": "sparse"},
-            r"stored as 'plain', 'packed' or 'grouped'; found 'sparse' for matrix\. Read it with the version",
+            {"encoding": "coded"},
+            r"'plain', 'packed' or 'grouped', or 'sparse' as one of these; found 'coded' for matrix\. Read it with the",
         ),
         ({"shape": [2, -3]}, r"The shape of matrix must be a list of sizes; found \[2, -3\]\. Export"),
         ({"shape": "2x3"}, r"The shape of matrix must be a list of sizes; found '2x3'\. Export"),

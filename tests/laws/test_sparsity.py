@@ -1,6 +1,7 @@
 """The laws of sparse members: as sparse as they say, nested, pruned before they are quantised, exported as they are."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ def test_what_is_kept_at_a_higher_sparsity_is_kept_at_a_lower_one_also_at_one_th
     task = sparse_task(pattern, sparsities)
     steps = (0.5, 0.75) if pattern.group else (0.5, 0.55, 0.6, 0.705, 0.9)
     masks = [task.kept(member(pattern, sparsity)) for sparsity in steps]
-    for less, more in zip(masks, masks[1:], strict=False):
+    for less, more in pairwise(masks):
         assert less.keys() == more.keys()
         for name in less:
             assert not (more[name].mask & ~less[name].mask).any()
