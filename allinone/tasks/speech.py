@@ -69,8 +69,8 @@ class SpeechTask(nn.Module):
         layer_drop: probability with which each layer of the encoder is left out in training (LayerDrop, Fan et al.
             2020); never in the largest member, which teaches.
         straight_through: how the weights that a sparse member lacks learn in its passes; None if they do not.
-        first_scales: whether scales and survival levels are set from the fresh weights; a supernet that is about to take
-            over others, which brings or sets them anew, does without.
+        first_scales: whether scales and survival levels are set from the fresh weights; a supernet that is about to
+            take over others, which brings or sets them anew, does without.
 
     Raises:
         ValueError: if the space, the features, groups of scales or the pattern of zeros do not fit the network, or it
