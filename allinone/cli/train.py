@@ -74,7 +74,7 @@ def run(config: DictConfig) -> None:
     sampler: Sampler = instantiate(config.sampler)(space=space)
     objective: Objective = instantiate(config.objective)
     attention: DecoderLayout | None = instantiate(config.attention)
-    require_output(config.ctc, attention)
+    require_output(layout, config.ctc, attention)
     objective.refuse_misfit(config.ctc)
     refuse_uneven_groups(layout, space, attention, instantiate(config.quantizer).granularity)
     refuse_uneven_patterns(layout, space, attention)
