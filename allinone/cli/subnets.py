@@ -35,7 +35,7 @@ def run(config: DictConfig) -> None:
     space: SearchSpace = instantiate(config.space)
     layout: Layout = instantiate(config.network)
     attention: DecoderLayout | None = instantiate(config.attention)
-    require_output(config.ctc, attention)
+    require_output(layout, config.ctc, attention)
     refuse_misfit(layout, space, attention)
     quantizer: Quantizer = instantiate(config.quantizer)
     refuse_uneven_groups(layout, space, attention, quantizer.granularity)

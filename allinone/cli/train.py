@@ -75,7 +75,7 @@ def run(config: DictConfig) -> None:
     sampler: Sampler = instantiate(config.sampler)(space=space)
     objective: Objective = instantiate(config.objective)
     attention: DecoderLayout | None = instantiate(config.attention)
-    require_output(config.ctc, attention)
+    require_output(layout, config.ctc, attention)
     objective.refuse_misfit(config.ctc)
     prune = _prune(config, space)
     if prune is not None:

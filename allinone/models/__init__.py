@@ -8,11 +8,13 @@ from allinone.models.builders import (
     decoder_small,
     decoder_switchboard,
     decoder_tiny,
+    omni_emformer,
 )
 from allinone.models.conformer import ConformerLayer, ConformerLayout
 from allinone.models.cost import encoder_cost
 from allinone.models.decoder import TransformerDecoder
 from allinone.models.decoder_layout import DecoderLayout
+from allinone.models.emformer import EmformerTransducerLayout
 from allinone.models.encoder import Encoder
 from allinone.models.front_ends import SpectrogramLayout, WaveformLayout
 from allinone.models.inventory import Layout, full_precision_bytes
@@ -38,6 +40,7 @@ __all__ = [
     "ConformerLayer",
     "ConformerLayout",
     "DecoderLayout",
+    "EmformerTransducerLayout",
     "Encoder",
     "Layout",
     "SpectrogramLayout",
@@ -56,6 +59,7 @@ __all__ = [
     "full_precision_bytes",
     "hubert_base",
     "hubert_large",
+    "omni_emformer",
     "wav2vec2_base",
     "wav2vec2_large",
     "wav2vec2_large_lv60",

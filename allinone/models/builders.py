@@ -1,13 +1,14 @@
-"""Named layouts of Conformers and attention decoders with literal sizes.
+"""Named layouts of Conformers, attention decoders and a transducer with literal sizes.
 
-What is left to choose is the precision of the front end (None is the member's own), the dropout, and the norm inside
-the convolution modules.
+What is left to choose is the precision of the front end (None is the member's own), the dropout, the norm inside the
+convolution modules, and the labels of the transducer.
 """
 
 from typing import Literal
 
 from allinone.models.conformer import ConformerLayout
 from allinone.models.decoder_layout import DecoderLayout
+from allinone.models.emformer import EmformerTransducerLayout
 
 
 def conformer_switchboard(
@@ -80,3 +81,25 @@ def decoder_small(dropout: float = 0.1) -> DecoderLayout:
 def decoder_tiny(dropout: float = 0.0) -> DecoderLayout:
     """For tests, over :func:`conformer_tiny`: 2 layers."""
     return DecoderLayout(num_layers=2, ffn_dim=64, num_heads=2, dropout=dropout)
+
+
+def omni_emformer(num_symbols: int = 4097, front_end_bits: int | None = None) -> EmformerTransducerLayout:
+    """The streaming transducer of Omni-sparsity (section 3.1), as far as the paper says: 76.7 M parameters.
+
+    What it leaves open is as in torchaudio's ``emformer_rnnt_base``.
+    """
+    return EmformerTransducerLayout(
+        num_layers=20,
+        units=512,
+        ffn_dim=2048,
+        num_heads=8,
+        dim=1024,
+        stack=4,
+        symbol_dim=512,
+        predictor_layers=3,
+        num_symbols=num_symbols,
+        segment=16,
+        right_context=4,
+        left_context=30,
+        front_end_bits=front_end_bits,
+    )

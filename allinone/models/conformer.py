@@ -96,6 +96,7 @@ class ConformerLayout:
     """
 
     counts_head: ClassVar[bool] = False
+    own_output: ClassVar[bool] = False
 
     num_layers: int
     dim: int

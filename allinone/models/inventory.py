@@ -14,6 +14,7 @@ class Layout(Protocol):
     """The sizes of an encoder family: a frozen value that lists, counts and (where its code exists) builds members."""
 
     counts_head: ClassVar[bool]  # whether the papers' rule counts the CTC output of such a network
+    own_output: ClassVar[bool]  # whether it says labels by itself, as a transducer does
 
     @property
     def num_layers(self) -> int: ...

@@ -75,6 +75,7 @@ class TransformerLayout:
     """
 
     counts_head: ClassVar[bool] = True
+    own_output: ClassVar[bool] = False
 
     num_layers: int
     dim: int

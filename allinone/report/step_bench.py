@@ -90,7 +90,7 @@ class StepBench:
     ctc: bool = True
 
     def __post_init__(self) -> None:
-        require_output(self.ctc, self.attention)
+        require_output(self.layout, self.ctc, self.attention)
         self.objective.refuse_misfit(self.ctc)
         if self.precision not in ("32-true", "bf16-mixed"):
             raise ValueError(

@@ -58,7 +58,7 @@ class TrainingStep:
     ctc: bool = True
 
     def __post_init__(self) -> None:
-        require_output(self.ctc, self.attention)
+        require_output(self.layout, self.ctc, self.attention)
         self.objective.refuse_misfit(self.ctc)
         refuse_uneven_groups(self.layout, self.sampler.space, self.attention, self.quantizer.granularity)
         refuse_uneven_patterns(self.layout, self.sampler.space, self.attention)

@@ -6,7 +6,14 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from allinone.layers import LogMelSettings, WaveformSettings, WhisperLogMelSettings
-from allinone.models import ConformerLayout, DecoderLayout, SpectrogramLayout, TransformerLayout, WaveformLayout
+from allinone.models import (
+    ConformerLayout,
+    DecoderLayout,
+    EmformerTransducerLayout,
+    SpectrogramLayout,
+    TransformerLayout,
+    WaveformLayout,
+)
 from allinone.quantization import AbsMax, Lsq, PerChannel, PerGroup, PerTensor
 from allinone.sparsity import Blocks, NOfM, Unstructured
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
@@ -21,6 +28,7 @@ _KINDS = {
         CharTokenizer,
         ConformerLayout,
         DecoderLayout,
+        EmformerTransducerLayout,
         LayerConfig,
         LogMelSettings,
         Lsq,

@@ -47,16 +47,16 @@ def build_network(
     ctc: bool = True,
 ) -> SpeechNetwork:
     """A plain network of a member's size, its weights yet to be loaded."""
-    require_output(ctc, attention)
+    require_output(layout, ctc, attention)
     labels = tokenizer.vocab_size
     decoder = attention and attention.build(subnet.decoder or attention.whole, layout.dim, labels)
     head = nn.Linear(layout.dim, labels) if ctc else None
     return SpeechNetwork(features.build(), layout.build(subnet), head, decoder)
 
 
-def require_output(ctc: bool, attention: DecoderLayout | None) -> None:
+def require_output(layout: Layout, ctc: bool, attention: DecoderLayout | None) -> None:
     """Raises ValueError if a network would say nothing."""
-    if not ctc and attention is None:
+    if not ctc and attention is None and not layout.own_output:
         raise ValueError(
             "A network requires a CTC output or an attention decoder; found neither. Give ctc=true or attention=..., "
             "such as attention=decoder_small."

@@ -94,7 +94,7 @@ class SpeechTask(nn.Module):
         first_scales: bool = True,
     ) -> None:
         super().__init__()
-        require_output(ctc, attention)
+        require_output(layout, ctc, attention)
         refuse_misfit(layout, space, attention)
         refuse_uneven_groups(layout, space, attention, quantizer.granularity)
         refuse_uneven_patterns(layout, space, attention)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from math import prod
 
 import pytest
 
@@ -25,6 +26,7 @@ SWITCHBOARD = {
     "8-1024-8bit": ("9.2", "15"),
     "8-1024-4bit": ("18.4", "15"),
 }
+TINY = ("experiment=tiny_synthetic", "tokenizer=char")
 LIBRISPEECH = {
     "12-3072-8bit": ("3.08", "94"),
     "12-3072-6bit": ("3.72", "94"),
@@ -51,6 +53,41 @@ def test_the_published_size_tables_come_out_digit_by_digit(call, here, experimen
     for name, (ratio, parameters) in published.items():
         assert f"{float(shown[name][2]):.{digits}f}" == ratio
         assert f"{float(shown[name][0]):.0f}" == parameters
+
+
+def test_omni_sparsitys_sizes_come_out_as_printed(call, here):
+    rows = json.loads(call("subnets", "experiment=omni_emformer", "format=json").out)
+    assert [row["name"] for row in rows] == ["20-2048-8bit", *(f"20-2048-8bit-s{zeros}" for zeros in (50, 60, 70, 80))]
+    assert [f"{row['bytes'] / 1e6:.0f}" for row in rows] == ["77", "45", "39", "32", "26"]
+    assert len({row["parameters"] for row in rows}) == len({row["macs"] for row in rows}) == 1
+    layerwise = ("space.layerwise=true", "sample=3")
+    listed = json.loads(call("subnets", "experiment=omni_emformer", *layerwise, "format=json").out)
+    assert all(rows[0]["bytes"] >= row["bytes"] >= rows[-1]["bytes"] for row in listed)
+    assert len(listed) == 5
+
+
+def test_zeros_are_counted_with_their_index_in_any_network(call, here):
+    zeros = ("space.sparsities=[0.5]", "space.pattern={_target_: allinone.sparsity.NOfM, size: 4}", "space.bits=[4]")
+    rows = {row["name"]: row for row in json.loads(call("subnets", *TINY, *zeros, "format=json").out)}
+    dense = {row["name"]: row for row in json.loads(call("subnets", *TINY, "space.bits=[4]", "format=json").out)}
+    assert set(rows) == {"3-64-4bit", *(f"{name}-2of4" for name in dense)}
+    for name, whole in dense.items():
+        specs = list(conformer_tiny().tensors(SubnetConfig.parse(name)))
+        weights = sum(prod(spec.shape) for spec in specs if spec.prunable)
+        assert (
+            whole["bytes"] - rows[f"{name}-2of4"]["bytes"] == weights * (4 - 3) / 8
+        )  # half of 4 bits, and one of a mask
+        stored = whole["bytes_stored"] - rows[f"{name}-2of4"]["bytes_stored"]
+        assert stored == weights * (4 - 2 - 3 / 4) / 8  # half of 4 bits, and 3 for a group of four
+
+
+def test_a_pattern_that_fits_no_layer_is_refused(call, here):
+    pattern = "space.pattern={_target_: allinone.sparsity.Blocks, rows: 64}"
+    said = call("subnets", *TINY, "space.sparsities=[0.5]", pattern)
+    assert (said.code, said.out) == (1, "")
+    assert (
+        "64x1 blocks do not divide 32 outputs and 64 inputs of encoder.layers.0.feed_forward_1.down.weight." in said.err
+    )
 
 
 def test_json_is_all_there_is_on_standard_output_and_bytes_are_integers(call, here):

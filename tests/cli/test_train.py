@@ -102,6 +102,12 @@ def test_a_sampler_that_cannot_be_is_told_before_any_data_are_read(call, here, s
     assert message in said.err
 
 
+def test_a_network_without_code_is_refused_before_any_data_are_read(call, here):
+    said = call("train", "experiment=omni_emformer", "data.corpus.folder=missing")
+    assert said.code == 1
+    assert "A network must have code to be built; found an EmformerTransducerLayout" in said.err
+
+
 def test_a_member_too_small_for_the_space_is_refused(call, here, arguments, exported):
     said = call(*arguments, f"init={exported}")
     assert said.code == 1

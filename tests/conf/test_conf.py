@@ -17,11 +17,17 @@ from allinone.cli.main import TAKES_FILES, VERBS, split_verb
 from allinone.data import SpeechDataModule
 from allinone.decoding import Beam, Greedy, Joint, NgramBeam, Rescoring
 from allinone.layers import FeatureSettings, SpecAugment, TimeMasks
-from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout, TransformerLayout, wav2vec2_base
+from allinone.models import (
+    AdaptiveDropout,
+    ConformerLayout,
+    DecoderLayout,
+    EmformerTransducerLayout,
+    TransformerLayout,
+    wav2vec2_base,
+)
 from allinone.models.published_config import write_config
 from allinone.quantization import AbsMax, Lsq
-from allinone.sparsity import Blocks
-from allinone.subnet import CubicGrowth, SandwichSampler, SearchSpace, WarmUp
+from allinone.subnet import SandwichSampler, SearchSpace, WarmUp
 from allinone.text import BpeTokenizer, Tokenizer
 from allinone.training import AdamW, FitSettings, Objective
 from tests.whisper_tokenizer import write_tokenizer
@@ -40,7 +46,7 @@ KINDS: dict[str, Any] = {
     "data": SpeechDataModule,
     "decoder": (Greedy, Beam, NgramBeam, Joint, Rescoring),
     "features": FeatureSettings,
-    "network": (ConformerLayout, TransformerLayout),
+    "network": (ConformerLayout, TransformerLayout, EmformerTransducerLayout),
     "objective": Objective,
     "optimizer": AdamW,
     "quantizer": (Lsq, AbsMax),
@@ -187,36 +193,6 @@ def test_every_space_may_have_numbers_of_heads_and_has_none_unless_asked(name):
     )
     assert (whole.heads, elastic.heads) == ((), (2, 4))
     assert elastic.largest.encoder.name == f"{whole.largest.encoder.name}-h4"
-
-
-@pytest.mark.parametrize("name", [name for group, name in FILES if group == "space"])
-def test_every_space_may_have_sparsities_and_has_none_unless_asked(name):
-    if name == "omni_emformer":
-        return
-    zeros = ("space.sparsities=[0.8,0.5]", "space.pattern={_target_: allinone.sparsity.Blocks, rows: 4}")
-    whole, sparse = (instantiate(compose("train", f"space={name}", *more).space) for more in ((), zeros))
-    assert (whole.sparsities, whole.pattern) == ((), None)
-    assert (sparse.sparsities, sparse.pattern, sparse.largest) == ((0.5, 0.8), Blocks(4, 1), whole.largest)
-    groups = "space.pattern={_target_: allinone.sparsity.NOfM, size: 4}"
-    sparse = instantiate(compose("train", f"space={name}", "space.sparsities=[0.5]", groups).space)
-    assert sparse.smallest.encoder.name == f"{whole.smallest.encoder.name}-2of4"
-
-
-@pytest.mark.parametrize("sampler", ["sandwich", "in_batch", "grid", "fixed", "progressive"])
-def test_sparsity_may_grow_in_every_sampler_and_does_not_unless_asked(sampler):
-    growth = "sampler.growth={_target_: allinone.subnet.CubicGrowth, updates: 9}"
-    plain, grown = (compose("train", f"sampler={sampler}", *more) for more in ((), (growth,)))
-    assert plain.sampler.growth is None
-    check_part(grown, "sampler")
-    assert instantiate(grown.sampler)(space=instantiate(grown.space)).growth == CubicGrowth(256, 9)
-
-
-@pytest.mark.parametrize(
-    ("name", "powers"),
-    [("member_size", (1, 1, 0, 0)), ("sparsity", (0, 0, 0, 1)), ("member_size_and_sparsity", (1, 1, 0, 1))],
-)
-def test_adaptive_dropout_measures_size_or_sparsity_or_both(name, powers):
-    assert instantiate(compose("train", f"adaptive_dropout={name}").adaptive_dropout) == AdaptiveDropout(*powers)
 
 
 @pytest.mark.parametrize(
