@@ -105,7 +105,7 @@ def _gradients(task: SpeechTask, batches: Sequence[Batch], objective: Objective)
                 shared = task.shared(heard.waveforms, heard.lengths)
                 output = task.learn(shared, largest, heard.labels, heard.label_lengths)
                 loss = objective.losses(output, heard.labels, heard.label_lengths).mean()
-                found = torch.autograd.grad(loss, list(weights.values()))
+                found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True, materialize_grads=True)
             yield dict(zip(weights, found, strict=True))
     finally:
         task.train(training)

@@ -12,10 +12,12 @@ from allinone.layers.dropout import Dropout, as_tensors, on_device
 from allinone.layers.elastic import Elastic
 from allinone.models import AdaptiveDropout
 from allinone.quantization import Lsq, PerChannel, PerGroup
+from allinone.sparsity import Blocks, StraightThrough
 from allinone.subnet import LayerConfig
 from tests.laws.examples import ALL_BITS, PLAIN, calibrate, learn, make_batch, make_task
 
 WIDTHS = (6, 12, 16, 24)
+ZEROS: dict[str, Any] = {"pattern": Blocks(2, 1), "sparsities": (0.0, 0.5, 0.8)}
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
@@ -42,7 +44,20 @@ def test_with_heads_a_layer_stays_under_six_graphs_for_each_precision_and_three(
     assert 1 < graphs_of_the_grid((4, 8), (1, 2, 3, 4), positions=positions, num_heads=4, head_dim=6) <= 15
 
 
-def graphs_of_the_grid(precisions: tuple[int, ...], numbers_of_heads: tuple[int | None, ...], **kind: Any) -> int:
+@pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
+@pytest.mark.parametrize("straight_through", [None, StraightThrough()], ids=str)
+def test_sparse_members_have_as_many_graphs_as_dense_ones_whatever_their_sparsity(straight_through):
+    """32 configurations, 2 precisions: for dense and for sparse ones two for each precision, and one."""
+    kind = ZEROS | {"straight_through": straight_through}
+    assert 1 < graphs_of_the_grid((4, 8), (None,), (0.0, 0.5, 0.705, 0.8), **kind) <= 10
+
+
+def graphs_of_the_grid(
+    precisions: tuple[int, ...],
+    numbers_of_heads: tuple[int | None, ...],
+    zeros: tuple[float, ...] = (0.0,),
+    **kind: Any,
+) -> int:
     """Graphs of a layer that is compiled for all these and all widths; each computes what the layer does."""
     torch.compiler.reset()
     task = make_task(**kind).eval()
@@ -52,8 +67,9 @@ def graphs_of_the_grid(precisions: tuple[int, ...], numbers_of_heads: tuple[int 
     x, lengths = torch.randn(2, 20, 16), torch.tensor([20, 13])
     context = layer.module.context(x, lengths)  # pyright: ignore[reportCallIssue]
     with torch.no_grad(), torch._dynamo.config.patch(recompile_limit=64):
-        for bits, width, heads in itertools.product(precisions, WIDTHS, numbers_of_heads):
-            config = LayerConfig(width, bits, heads)
+        for choice in itertools.product(precisions, WIDTHS, numbers_of_heads, zeros):
+            bits, width, heads, sparsity = choice
+            config = LayerConfig(width, bits, heads, sparsity)
             buffers = {name: torch.rand(16) for name in layer.buffer_names}
             torch.testing.assert_close(
                 compiled(config, x, context, buffers=buffers), layer(config, x, context, buffers=buffers)
@@ -97,30 +113,31 @@ def test_factors_of_dropout_add_no_graphs(on_cpu, monkeypatch):
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # dynamo looks
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
 @pytest.mark.parametrize(
-    ("norm", "rule", "quantizer"),
+    ("parts", "names"),
     [
-        ("layer", None, None),
-        ("batch", None, None),
-        ("layer", AdaptiveDropout(), None),
-        ("layer", None, Lsq(PerGroup(2))),
+        ({}, ("2-12-4bit", "3-24-8bit")),
+        ({"convolution_norm": "batch"}, ("2-12-4bit", "3-24-8bit")),
+        ({"adaptive_dropout": AdaptiveDropout()}, ("2-12-4bit", "3-24-8bit")),
+        ({"quantizer": Lsq(PerGroup(2))}, ("2-12-4bit", "3-24-8bit")),
+        (ZEROS, ("2-12-4bit-s50", "3-24-8bit", "3-24-8bit-s80")),
+        (ZEROS | {"straight_through": StraightThrough()}, ("2-12-4bit-s80", "3-24-8bit-s50")),
     ],
     ids=str,
 )
 @torch._dynamo.config.patch(recompile_limit=8)
-def test_compiled_layers_train_as_the_others_do(norm, rule, quantizer):
+def test_compiled_layers_train_as_the_others_do(parts, names):
     """In place, under the same names, with dropout's draws and all gradients; recomputed ones too."""
     torch.compiler.reset()
-    batch = make_batch()
+    batch, members = make_batch(), names
 
     def gradients(compiled: bool, recompute: bool) -> list[torch.Tensor]:
-        parts: dict[str, Any] = {"convolution_norm": norm, "adaptive_dropout": rule, "quantizer": quantizer}
         task = make_task(bits=(4, 8), dropout=0.1, **parts).train()
         names = list(task.state_dict())
         torch.manual_seed(1)
         if compiled:
             task.encoder.compile_layers(backend="aot_eager")
         task.encoder.recompute = recompute
-        outputs = [learn(task, batch, task.space.parse(name)) for name in ("2-12-4bit", "3-24-8bit")]
+        outputs = [learn(task, batch, task.space.parse(name)) for name in members]
         loss = torch.stack([PLAIN.losses(out, batch.labels, batch.label_lengths).sum() for out in outputs]).sum()
         assert list(task.state_dict()) == names
         return list(torch.autograd.grad(loss, list(task.parameters()), allow_unused=True, materialize_grads=True))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from allinone.sparsity import Blocks
 from allinone.subnet import SubnetConfig
 from tests.laws.examples import (
     DECODER,
@@ -16,7 +17,8 @@ from tests.laws.examples import (
     perturb,
 )
 
-MEMBERS = [SubnetConfig.uniform(3, 24, 32), SubnetConfig.uniform(2, 12, 2), mixed_member(), mixed_heads()]
+SPARSE = SubnetConfig.parse("1-24-8bit-h4-s50+1-12-32bit-h2-s80")
+MEMBERS = [SubnetConfig.uniform(3, 24, 32), SubnetConfig.uniform(2, 12, 2), mixed_member(), mixed_heads(), SPARSE]
 TOLERANCE = 1e-5  # sums over longer padded rows run in another order
 
 
@@ -33,6 +35,8 @@ def test_an_utterance_does_not_depend_on_its_batch(positions, separable, norm, m
             num_heads=4,
             front_end_bits=None,
             convolution_norm=norm,
+            pattern=Blocks(4, 1),
+            sparsities=(0.5, 0.8),
         )
     ).eval()
     calibrate(task, member)

@@ -1,11 +1,14 @@
 """The law of purity: running one member changes nothing in another, in training and in evaluation."""
 
 import copy
+import itertools
 
 import pytest
 import torch
 
 from allinone.layers import SpecAugment
+from allinone.sparsity import Blocks
+from allinone.subnet import SubnetConfig
 from allinone.training import Objective
 from allinone.training.one_pass import Draw, assign, one_pass
 from tests.laws.examples import calibrate, make_batch, make_task, mixed_heads, mixed_member, perturb
@@ -38,6 +41,24 @@ def test_running_one_member_changes_nothing_in_another(positions, norm, heads, t
     assert task.encoder.statistics.keys() == statistics.keys()
     for member, buffers in statistics.items():
         assert all(torch.equal(task.encoder.statistics[member][name], buffer) for name, buffer in buffers.items())
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_nor_does_running_sparse_members(training):
+    zeros = {"pattern": Blocks(4, 1), "sparsities": (0.5, 0.8)}
+    task, batch = perturb(make_task(layerwise=True, dropout=0.1, **zeros)).train(training), make_batch()
+    before = {name: tensor.clone() for name, tensor in task.state_dict().items()}
+
+    def run(name):
+        torch.manual_seed(0)
+        return task(batch.waveforms, batch.lengths, SubnetConfig.parse(name)).log_probs
+
+    members = ("3-24-8bit", "1-24-3bit-s80+1-12-8bit+1-24-32bit-s50", "3-24-8bit-s50", "3-24-8bit-s80")
+    outputs = [run(name) for name in members]
+    assert all(torch.equal(run(name), output) for name, output in zip(members, outputs, strict=True))
+    assert not any(torch.equal(one, two) for one, two in itertools.combinations(outputs, 2))
+    after = task.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
 def test_reading_the_weights_of_one_member_changes_nothing():

@@ -16,9 +16,11 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 from torch.utils.data import DataLoader
 
 from allinone.data.batch import Batch
-from allinone.subnet import SandwichSampler, SubnetConfig
+from allinone.sparsity import Adam, Blocks, EveryK, Taylor
+from allinone.subnet import SandwichSampler, SearchSpace, SubnetConfig
 from allinone.tasks.speech import SpeechTask
 from allinone.training import AdamW, Constant, Objective, OnePassModule
+from allinone.training.pruning import Prune
 from tests.laws import runs
 from tests.laws.examples import DECODER, learn, make_batch, make_task
 
@@ -63,6 +65,10 @@ class Batches(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         return DataLoader([self.batch] * STEPS, batch_size=None)  # pyright: ignore[reportArgumentType]
 
+    def calibration_loader(self) -> list[Batch]:
+        """Other utterances on each rank, unlike those of a real corpus."""
+        return [self.batch]
+
 
 class Steps(OnePassModule):
     """Trains without validating."""
@@ -74,9 +80,21 @@ def make_example() -> SpeechTask:
     return make_task(bits=(4, 8), num_layers=3, front_end_bits=32, attention=DECODER, heads=(1, 2))
 
 
-def train(batch: Batch, sampler: Any, strategy: Any, devices: int, optimizer: AdamW = ADAMW) -> dict[str, Any]:
+def make_sparse_example() -> SpeechTask:
+    """With survival levels, of one bit-width less."""
+    return make_task(bits=(8,), num_layers=3, pattern=Blocks(4, 1), sparsities=(0.5, 0.7))
+
+
+def train(
+    batch: Batch,
+    sampler: Any,
+    strategy: Any,
+    devices: int,
+    optimizer: AdamW = ADAMW,
+    prune: Prune | None = None,
+) -> dict[str, Any]:
     """Two steps; gives the gradients of each, the parameters before the last step and at the end, and more."""
-    task, recorder = make_example(), Recorder()
+    task, recorder = make_example() if prune is None else make_sparse_example(), Recorder()
     module = Steps(
         task=task,
         sampler=sampler,
@@ -84,6 +102,7 @@ def train(batch: Batch, sampler: Any, strategy: Any, devices: int, optimizer: Ad
         optimizer=optimizer,
         schedule=Constant(),
         max_steps=STEPS,
+        prune=prune,
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*(does not have many workers|LeafSpec|no `val_dataloader`|tree).*")
@@ -106,32 +125,34 @@ def train(batch: Batch, sampler: Any, strategy: Any, devices: int, optimizer: Ad
         "before": recorder.parameters,
         "moments": sum(state["exp_avg"].numel() for state in trainer.optimizers[0].state.values()),
         "synchronised": recorder.parameters_synchronised,
+        "levels": {name: buffer.clone() for name, buffer in task.named_buffers() if ".levels." in name},
     }
 
 
-def replica(rank: int, folder: str, sampler: Any, optimizer: AdamW) -> None:
+def replica(rank: int, folder: str, *training: Any) -> None:
     """One of two ranks."""
     torch.set_num_threads(1)
     os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": Path(folder, "port").read_text()}
     batch = make_batch(SECONDS).select(SPLIT[rank])
     strategy = DDPStrategy(process_group_backend="gloo", gradient_as_bucket_view=True)
-    torch.save(train(batch, sampler, strategy, 2, optimizer), f"{folder}/{rank}.pt")
+    sampler, optimizer, prune = training
+    torch.save(train(batch, sampler, strategy, 2, optimizer, prune), f"{folder}/{rank}.pt")
 
 
-def replicas(folder: Path, sampler: Any, optimizer: AdamW = ADAMW) -> list[dict[str, Any]]:
+def replicas(folder: Path, sampler: Any, optimizer: AdamW = ADAMW, prune: Prune | None = None) -> list[dict[str, Any]]:
     """What each of two ranks trains."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         (folder / "port").write_text(str(free.getsockname()[1]))
     torch.multiprocessing.start_processes(
-        replica, (str(folder), sampler, optimizer), nprocs=2, start_method="forkserver"
+        replica, (str(folder), sampler, optimizer, prune), nprocs=2, start_method="forkserver"
     )
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
-def sampler(same: bool) -> SandwichSampler:
-    space = make_example().space
+def sampler(same: bool, space: SearchSpace) -> SandwichSampler:
+    """One that draws other members on either rank in the first step, unless they are to be the same."""
     return SandwichSampler(
         space,
         num_random=1,
@@ -164,7 +185,7 @@ def expected_gradients(task: SpeechTask, members: list[tuple[SubnetConfig, ...]]
 
 @pytest.mark.parametrize("same", [True, False], ids=["equal members", "different members"])
 def test_two_replicas_compute_the_gradients_of_one_rank_on_the_joined_batch(same, tmp_path):
-    draws = sampler(same)
+    draws = sampler(same, make_example().space)
     first, second = replicas(tmp_path, draws)
     assert (draws.members(0, 0) == draws.members(0, 1)) == same
     expected = expected_gradients(make_example(), [draws.members(0, 0), draws.members(0, 1)])
@@ -179,10 +200,23 @@ def test_two_replicas_compute_the_gradients_of_one_rank_on_the_joined_batch(same
 
 
 def test_one_replica_computes_these_gradients_too():
-    draws = sampler(True)
+    draws = sampler(True, make_example().space)
     one = train(make_batch(SECONDS), draws, "auto", 1)
     members = draws.members(0, 0)
     for gradient, wanted in zip(
         one["gradients"][0], expected_gradients(make_example(), [members, members]), strict=True
     ):
         torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("criterion", [Adam(), Taylor(1)], ids=str)
+def test_two_replicas_with_different_sparse_members_end_with_equal_levels_and_parameters(criterion, tmp_path):
+    """Also where each hears utterances of its own, by which alone their levels would differ."""
+    draws = sampler(False, make_sparse_example().space)
+    first, second = replicas(tmp_path, draws, prune=Prune(criterion, EveryK(1)))
+    assert any(draws.members(0, 0)[index] != draws.members(0, 1)[index] for index in range(3))
+    fresh = dict(make_sparse_example().named_buffers())
+    assert any(not torch.equal(levels, fresh[name]) for name, levels in first["levels"].items())
+    for part in ("levels", "parameters"):
+        assert first[part].keys() == second[part].keys()
+        assert all(torch.equal(tensor, second[part][name]) for name, tensor in first[part].items())

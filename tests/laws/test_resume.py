@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -159,6 +160,44 @@ def test_a_run_without_a_ctc_output_that_is_killed_ends_as_if_nothing_had_happen
     assert run(killed, [*settings, "resume=true"], Death(5)) != 0
     assert run(killed, [*settings, "resume=true"]) == 0, (killed / "log").read_text()
     assert_same(killed, straight, max_steps=9)
+
+
+def test_a_run_with_survival_levels_that_is_killed_ends_as_if_nothing_had_happened(arguments, tmp_path):
+    """Killed where the checkpoint before holds levels that are kept, and where they are taken anew at once."""
+    ctc = [argument for argument in arguments if not argument.startswith(("attention=", "objective."))]
+    settings = [
+        *ctc,
+        "space.sparsities=[0.5,0.8]",
+        "space.pattern={_target_: allinone.sparsity.Blocks}",
+        "criterion=adam",
+        "levels=every_k",
+        "levels.every=2",
+        "straight_through=sr_ste",
+        "sampler.growth={_target_: allinone.subnet.CubicGrowth, interval: 1, updates: 6}",
+        "adaptive_dropout=sparsity",
+        "trainer.max_steps=10",
+        "trainer.checkpoint_every_steps=3",
+    ]
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    for folder in (straight, killed):
+        folder.mkdir()
+    assert run(straight, settings) == 0, (straight / "log").read_text()
+    for death in (Death(5), Death(7), Death(7, validating=True)):
+        assert run(killed, [*settings, "resume=true"], death) == -signal.SIGKILL, (killed / "log").read_text()
+    assert run(killed, [*settings, "resume=true"]) == 0, (killed / "log").read_text()
+    assert_same(killed, straight, max_steps=10)
+    checkpoint = read_checkpoint(run_folder(killed) / "checkpoints" / f"step-{10:09d}.ckpt")
+    assert_averages_have_the_levels(checkpoint)
+    assert "-s56" in (killed / "steps").read_text()  # on the way to 80
+
+
+def assert_averages_have_the_levels(checkpoint: dict[str, Any]) -> None:
+    """Averaged weights are scored, and exported, with the levels that were trained: no whole number is a mean."""
+    raw, averaged = checkpoint["current_model_state"], checkpoint["state_dict"]
+    levels = [name for name in raw if ".levels." in name]
+    assert levels
+    assert all(torch.equal(raw[name], averaged[name]) for name in levels)
+    assert not all(torch.equal(raw[name], averaged[name]) for name in raw)
 
 
 def test_resuming_with_a_changed_setting_is_refused_with_both_values(arguments, straight, tmp_path):
