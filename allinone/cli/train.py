@@ -80,6 +80,7 @@ def run(config: DictConfig) -> None:
     prune = _prune(config, space)
     if prune is not None:
         prune.refuse_misfit(instantiate(config.optimizer), settings.max_steps)
+    instantiate(config.straight_through)  # which checks itself, before any data is read
     refuse_uneven_groups(layout, space, attention, instantiate(config.quantizer).granularity)
     refuse_uneven_patterns(layout, space, attention)
     with torch.device("meta"):

@@ -132,10 +132,13 @@ class SearchSpace:
         if subnet not in self:
             names = [member.name for member in self.uniform_members()]
             nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
-            undivided = ", and no decoder part" if self.decoder is None and subnet.decoder else ""
+            lacking = ", and no decoder part" if self.decoder is None and subnet.decoder else ""
+            dense = not self.sparsities and (self.decoder is None or not self.decoder.sparsities)
+            if dense and any(layer.threshold for layer in (*subnet.layers, *subnet.decoder)):
+                lacking += ", and no zeros, as this space has no sparsities"
             apart = "" if self._has(self.largest) else f", or is the largest, {self.largest.name}"
             raise ValueError(
-                f"A member of this search space has {self._values()}{undivided}{apart}; found {name!r}. "
+                f"A member of this search space has {self._values()}{lacking}{apart}; found {name!r}. "
                 f"The nearest names are {', '.join(nearest)}."
             )
         return subnet

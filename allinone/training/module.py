@@ -24,6 +24,8 @@ from allinone.training.optim import AdamW
 from allinone.training.pruning import Prune, take_levels
 from allinone.training.schedule import Schedule
 
+_ENTRIES = 1000  # members of a space that has one in the ledger for each
+
 
 class OnePassModule(lightning.LightningModule):
     """Trains a supernet.
@@ -74,7 +76,9 @@ class OnePassModule(lightning.LightningModule):
         self.prune, self.origin = prune, origin or {}
         self._teacher = () if teacher is None else (teacher.eval().requires_grad_(False),)  # in a tuple: no submodule
         self.ledger = Ledger(task.space.largest.name)
-        self._parts = {"shared", "teacher", *(member.name for member in (*task.space.ends, *sampler.watched))}
+        few = task.space.uniform_members() if task.space.all_uniform and task.space.count() <= _ENTRIES else ()
+        told = (*task.space.ends, *sampler.watched, *few)
+        self._parts = {"shared", "teacher", *(member.name for member in told)}
         self.evaluations: list[Evaluation] = []
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -136,9 +140,8 @@ class OnePassModule(lightning.LightningModule):
         )
 
     def _begin(self, part: str, audio_seconds: float) -> None:
-        """Tells the ledger; of a layer-wise space, which has too many members, all others are one entry."""
-        known = self.task.space.all_uniform or part in self._parts
-        self.ledger.begin(part if known else "others", audio_seconds)
+        """Tells the ledger; members of a space of too many, and those whose sparsity still grows, are one entry."""
+        self.ledger.begin(part if part in self._parts else "others", audio_seconds)
 
     def _update(self) -> None:
         optimizer = cast(torch.optim.Optimizer, self.optimizers())

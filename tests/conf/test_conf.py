@@ -27,6 +27,7 @@ from allinone.models import (
 )
 from allinone.models.published_config import write_config
 from allinone.quantization import AbsMax, Lsq
+from allinone.sparsity import Adam, EveryK, FewShot, Magnitude, OneShot, StraightThrough, Taylor
 from allinone.subnet import SandwichSampler, SearchSpace, WarmUp
 from allinone.text import BpeTokenizer, Tokenizer
 from allinone.training import AdamW, FitSettings, Objective
@@ -43,14 +44,17 @@ KINDS: dict[str, Any] = {
     "adaptive_dropout": (AdaptiveDropout, type(None)),
     "attention": (DecoderLayout, type(None)),
     "augment": (SpecAugment, TimeMasks, type(None)),
+    "criterion": (Magnitude, Adam, Taylor),
     "data": SpeechDataModule,
     "decoder": (Greedy, Beam, NgramBeam, Joint, Rescoring),
     "features": FeatureSettings,
+    "levels": (OneShot, FewShot, EveryK),
     "network": (ConformerLayout, TransformerLayout, EmformerTransducerLayout),
     "objective": Objective,
     "optimizer": AdamW,
     "quantizer": (Lsq, AbsMax),
     "space": SearchSpace,
+    "straight_through": (StraightThrough, type(None)),
     "trainer": FitSettings,
 }
 USERS_OWN = {  # what a file leaves to the user
