@@ -127,9 +127,10 @@ def run(config: DictConfig) -> None:
 
 
 def _prune(config: DictConfig, space: SearchSpace) -> Prune | None:
-    """When and by what survival levels are taken; None if all members are dense."""
+    """When and by what survival levels are taken; None if they never are, or all members are dense."""
     sparse = space.pattern is not None or (space.decoder is not None and space.decoder.pattern is not None)
-    return Prune(instantiate(config.criterion), instantiate(config.levels)) if sparse else None
+    schedule = instantiate(config.levels)
+    return Prune(instantiate(config.criterion), schedule) if sparse and schedule is not None else None
 
 
 def _settings(config: DictConfig, folder: Path) -> DictConfig:

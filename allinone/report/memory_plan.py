@@ -33,7 +33,7 @@ class MemoryPlan:
         moments: two of the optimiser for each trained weight; of this device's share, if they are shared out.
         average: a second set of weights, if they are averaged.
         buckets: of the communication, where they are not the gradients themselves.
-        effective: rounded weights, and copies in 16 bits, that a member keeps: of all its layers, or of one where
+        effective: rounded weights, or copies in 16 bits, that a member keeps: of all its layers, or of one where
             layers are computed again.
         activations: what a member's layers keep, or their inputs and one of them where layers are computed again; what
             the front end and the outputs keep.
@@ -152,7 +152,9 @@ def _member(
             continue
         index, size = int(spec.name.split(".")[1]), prod(spec.shape)
         rounded = member.layers[index].bits != FULL_PRECISION
-        effective[index] += size * (_FULL * rounded + 2 * arithmetic.mixed)
+        effective[index] += size * (
+            2 if arithmetic.mixed else _FULL * rounded
+        )  # in 16 bits the rounded one is not kept
         largest = max(largest, size * (5 * _FULL * rounded + _FULL))
     inputs = cells * step.layout.dim * arithmetic.product
     passing = largest + cells * (2 * max(layer.width for layer in member.layers) + 4 * step.layout.dim) * _FULL

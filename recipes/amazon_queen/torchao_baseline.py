@@ -111,12 +111,12 @@ class PlainTask(nn.Module):
 
 
 def read_config(experiment: str, model: Path, overrides: Sequence[str]) -> DictConfig:
-    """The configuration that `allinone train experiment=... init=MODEL` would have.
+    """The configuration that `allinone train experiment=... init=MODEL teacher=null` would have.
 
     Raises:
         ValueError: if it asks in training for what is not done here.
     """
-    config = composed("train", [f"experiment={experiment}", f"init={model}", *overrides])
+    config = composed("train", [f"experiment={experiment}", f"init={model}", "teacher=null", *overrides])
     if unmet := [key for key in NOT_DONE if OmegaConf.select(config, key)]:
         raise ValueError(
             f"The comparison with torchao requires an experiment without {', '.join(unmet)}; found {experiment} with "

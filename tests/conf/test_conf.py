@@ -48,7 +48,7 @@ KINDS: dict[str, Any] = {
     "data": SpeechDataModule,
     "decoder": (Greedy, Beam, NgramBeam, Joint, Rescoring),
     "features": FeatureSettings,
-    "levels": (OneShot, FewShot, EveryK),
+    "levels": (OneShot, FewShot, EveryK, type(None)),
     "network": (ConformerLayout, TransformerLayout, EmformerTransducerLayout),
     "objective": Objective,
     "optimizer": AdamW,

@@ -119,7 +119,8 @@ def test_the_exported_payload_is_what_was_counted_and_reads_back_the_same(patter
         dense = task.cost(SubnetConfig.uniform(2, 12, bits))
         if bits > 2:  # half of two bits is the bit of a mask
             assert recogniser.manifest.bytes_stored < dense.bytes_stored
-        zeros = sum(int((weight == 0).sum()) for weight in recogniser.network.encoder.layers.state_dict().values())
+        layers = recogniser.network.get_submodule("encoder.layers")
+        zeros = sum(int((weight == 0).sum()) for weight in layers.state_dict().values())
         assert zeros >= sum(int((~kept.mask).sum()) for kept in task.kept(subnet).values())
 
 

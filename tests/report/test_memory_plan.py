@@ -66,7 +66,7 @@ def saved_bytes(layout: Any, bits: int, mixed: bool) -> tuple[int, int]:
     ):
         elastic(LayerConfig(layout.ffn_dim, bits), x, context)
     size = sum(weight.numel() for weight in layer.parameters() if weight.dim() > 1)
-    weights = size * ((4 if bits < 32 else 0) + (2 if mixed else 0))
+    weights = size * (2 if mixed else 4 if bits < 32 else 0)  # in mixed precision the copies in 16 bits alone
     return sum(tensor.untyped_storage().nbytes() for tensor in saved.values()) - weights, batch * time
 
 
