@@ -35,22 +35,7 @@ logger = logging.getLogger(__name__)
 def run(config: DictConfig) -> None:
     """Prints one row for each kind of step."""
     check_format(config.format)
-    bench = StepBench(
-        layout=instantiate(config.network),
-        attention=instantiate(config.attention),
-        ctc=config.ctc,
-        space=instantiate(config.space),
-        tokenizer=known_labels(config) or CharTokenizer(),
-        quantizer=instantiate(config.quantizer),
-        features=instantiate(config.features),
-        objective=instantiate(config.objective),
-        utterances=config.utterances,
-        seconds=config.seconds,
-        precision=config.precision,
-        compile=config.compile,
-        device=device(config.device),
-        seed=config.seed,
-    )
+    bench = step_bench(config)
     if has_published(bench.layout) and (missing := lacks("huggingface")):
         logger.info(missing)
     console = Console(file=sys.stderr)
@@ -70,12 +55,33 @@ def run(config: DictConfig) -> None:
     if config.format == "json":
         show_json(rows)
     else:
-        show_table(COLUMNS, rows, _caption(bench, config.rounds))
+        show_table(COLUMNS, rows, f"{caption(bench, config.rounds)}; ratios to the plain step")
 
 
-def _caption(bench: StepBench, rounds: int) -> str:
+def step_bench(config: DictConfig) -> StepBench:
+    """What is measured, and how."""
+    return StepBench(
+        layout=instantiate(config.network),
+        attention=instantiate(config.attention),
+        ctc=config.ctc,
+        space=instantiate(config.space),
+        tokenizer=known_labels(config) or CharTokenizer(),
+        quantizer=instantiate(config.quantizer),
+        features=instantiate(config.features),
+        objective=instantiate(config.objective),
+        utterances=config.utterances,
+        seconds=config.seconds,
+        precision=config.precision,
+        compile=config.compile,
+        device=device(config.device),
+        seed=config.seed,
+    )
+
+
+def caption(bench: StepBench, rounds: int) -> str:
+    """How a measurement was made."""
     threads = "" if bench.device.startswith("cuda") else f", {torch.get_num_threads()} threads"
     where = torch.cuda.get_device_name() if bench.device.startswith("cuda") else f"processor{threads}"
     compiled = ", compiled" if bench.compile else ""
     batch = f"{bench.utterances} utterances of {bench.seconds:g} s"
-    return f"medians of {rounds} rounds, {batch}, {bench.precision}{compiled}, {where}; ratios to the plain step"
+    return f"medians of {rounds} rounds, {batch}, {bench.precision}{compiled}, {where}"

@@ -23,6 +23,7 @@ VERBS = {
     "transcribe": "turn recordings into text with an exported member",
     "texts": "write the normalised transcripts of a corpus, to train an n-gram on",
     "bench step": "what a training step costs, in steps of the largest network alone",
+    "bench masks": "what zeros cost in training: deciding on them, masking weights, a step of four dimensions",
     "bench data": "how long a training waits for its data",
     "bench decode": "how many seconds of audio a second become text, by any decoder",
     "bench pretrained": "what it costs to start from a pretrained directory, in seconds and memory",

@@ -101,11 +101,11 @@ class StepBench:
 
     def measure(self, rounds: int, progress: Callable[[Kind], None] = lambda kind: None) -> list[StepCost]:
         """Times all kinds of steps in turns; the plain step comes first."""
-        network = self._network()
-        tasks = {front_end: self._task(front_end) for front_end in (FULL, OWN)}
+        network = self.network()
+        tasks = {front_end: self.task(front_end) for front_end in (FULL, OWN)}
         modules = [network, *tasks.values()]
         steps = {
-            kind: self._run(network if case is None else tasks[kind.front_end], case) for kind, case in self._plan()
+            kind: self.run(network if case is None else tasks[kind.front_end], case) for kind, case in self._plan()
         }
         if self._has_published():
             published, steps[Kind(CASE)] = self._published()
@@ -130,8 +130,8 @@ class StepBench:
             network, step = self._published()
             return step, network
         case = dict(self._plan())[kind]
-        module = self._network() if case is None else self._task(kind.front_end)
-        return self._run(module, case), module
+        module = self.network() if case is None else self.task(kind.front_end)
+        return self.run(module, case), module
 
     def synchronise(self) -> None:
         """Waits until the device has done what it was given."""
@@ -144,7 +144,7 @@ class StepBench:
             for case in step_cases(self.space, weights == QUANTISED):
                 yield Kind(case.name, weights, front_end), case
 
-    def _network(self) -> torch.nn.Module:
+    def network(self) -> torch.nn.Module:
         """The largest member of ordinary layers, with nothing elastic."""
         torch.manual_seed(self.seed)
         parts = self.layout, self.features, self.tokenizer, self.space.largest, self.attention, self.ctc
@@ -154,7 +154,8 @@ class StepBench:
                 layer.compile()
         return network.to(self.device).train()
 
-    def _task(self, front_end: str) -> SpeechTask:
+    def task(self, front_end: str) -> SpeechTask:
+        """The supernet, its front end at full precision or at the member's."""
         torch.manual_seed(self.seed)
         front_end_bits = None if front_end == OWN else FULL_PRECISION
         task = SpeechTask(
@@ -174,7 +175,7 @@ class StepBench:
         return self.ctc and has_published_step(self.layout)
 
     def _published(self) -> tuple[torch.nn.Module, Step]:
-        batch = self._batch()
+        batch = self.batch()
         torch.manual_seed(self.seed)
         network, step = published_step(self.layout, self.features, self.tokenizer.vocab_size, batch, self.device)
 
@@ -184,11 +185,15 @@ class StepBench:
 
         return network, in_precision
 
-    def _batch(self) -> Batch:
-        return noise_batch(self.utterances, self.seconds, self.tokenizer.vocab_size, self.seed).to(self.device)
+    def batch(self, utterances: int | None = None) -> Batch:
+        """Noise, with made-up labels; None is as many utterances as all steps have."""
+        return noise_batch(utterances or self.utterances, self.seconds, self.tokenizer.vocab_size, self.seed).to(
+            self.device
+        )
 
-    def _run(self, module: torch.nn.Module, case: StepCase | None) -> Step:
-        batch = self._batch()
+    def run(self, module: torch.nn.Module, case: StepCase | None, utterances: int | None = None) -> Step:
+        """One kind of step of a supernet, or the plain one of a network of ordinary layers, which is no case."""
+        batch = self.batch(utterances)
 
         def plain() -> None:
             with self._arithmetic():

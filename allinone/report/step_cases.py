@@ -8,6 +8,7 @@ from allinone.subnet import FULL_PRECISION, LayerConfig, SearchSpace, SubnetConf
 
 SANDWICH = "sandwich of 3, each on the whole batch"
 IN_BATCH = "in-batch sandwich of 4"
+IN_BATCH_APART = f"{IN_BATCH}, no distillation"
 PLAIN = "plain step"
 FULL, QUANTISED, OWN = "full", "quantised", "the member's"
 
@@ -54,8 +55,9 @@ def step_cases(space: SearchSpace, quantised: bool) -> Iterator[StepCase]:
 
     The members are those of All-in-one's and Omni-sparsity's steps: the largest, the smallest, one halfway between
     them in depth and width (whether or not it belongs to the space), and the one of least depth at full width. Of a
-    space with heads, narrow members have the fewest of them, too, and all others the most. Of a space with decoders,
-    a member's decoder is to all decoders what its encoder is to all encoders.
+    space with heads, narrow members have the fewest of them, too, and all others the most. Of a space with sparsities,
+    members of the coarsest precision have the most zeros, and all others but the largest the fewest. Of a space with
+    decoders, a member's decoder is to all decoders what its encoder is to all encoders.
 
     Args:
         space: the ends of depth, width and heads, and the precisions.
@@ -66,7 +68,11 @@ def step_cases(space: SearchSpace, quantised: bool) -> Iterator[StepCase]:
     def layers(part: SearchSpace, depth: Choice, width: Choice, precision: Choice) -> tuple[LayerConfig, ...]:
         bits = precision(part.bits) if quantised else FULL_PRECISION
         heads = (_least if width is _least else _most)(part.heads) if part.heads else None
-        return (LayerConfig(width(part.widths), bits, heads),) * depth(part.depths)
+        sparsity = 0.0
+        if part.sparsities and not depth is width is precision is _most:
+            sparsity = part.sparsities[-1 if precision is _least else 0]
+        group = part.pattern.group if part.pattern is not None and sparsity else None
+        return (LayerConfig(width(part.widths), bits, heads, sparsity, group),) * depth(part.depths)
 
     def member(*choices: Choice) -> SubnetConfig:
         return SubnetConfig(layers(space, *choices), () if space.decoder is None else layers(space.decoder, *choices))
@@ -77,7 +83,7 @@ def step_cases(space: SearchSpace, quantised: bool) -> Iterator[StepCase]:
         yield StepCase(f"{alone.name} alone", (alone,))
     four = (largest, smallest, middle, shallow)
     yield StepCase(SANDWICH, four[:3])
-    yield StepCase("in-batch sandwich of 4, no distillation", four, in_batch=True, distillation=False)
+    yield StepCase(IN_BATCH_APART, four, in_batch=True, distillation=False)
     yield StepCase(IN_BATCH, four, in_batch=True)
 
 

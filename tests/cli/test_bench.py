@@ -26,6 +26,36 @@ def test_steps_are_given_as_ratios(call, here):
     assert list(here.iterdir()) == []
 
 
+def test_the_cost_of_zeros_is_given_as_ratios(call, here):
+    arguments = ("bench", "masks", *TINY, "rounds=1", "seconds=0.5", "batches=[1,5]")
+    said = call(*arguments)
+    assert said.code == 0, said.err
+    found = json.loads(said.out)
+    assert [row["part"] for row in found["costs"]] == [
+        "survival levels by Magnitude",
+        "survival levels by Magnitude, every 256 updates",
+        "in-batch sandwich of 4, no distillation",
+        "in-batch sandwich of 4",
+        "3-64-8bit-s80, 1 x 0.5 s",
+        "3-64-8bit-s80, 5 x 0.5 s",
+    ]
+    assert found["level_bytes"] == 1
+    keys = {"part", "unit", "process_ratio", "wall_ratio", "target", "wall_seconds"}
+    assert all(set(row) == keys for row in found["costs"])
+    table = call(*arguments[:-1], "criterion=taylor", "criterion.batches=1", "format=table").out
+    assert "survival levels by Taylor, every 256 updates" in table
+    assert "1 byte for each weight" in table
+    groups = "space.pattern={_target_: allinone.sparsity.NOfM, size: 4}"
+    rows = json.loads(call(*arguments[:-1], "space.sparsities=[0.5]", groups, "criterion=adam").out)["costs"]
+    assert rows[-1]["part"] == "3-64-8bit-2of4, 8 x 0.5 s"
+    assert list(here.iterdir()) == []
+
+
+def test_what_cannot_be_measured_of_masks_is_refused(call, here):
+    said = call("bench", "masks", *TINY, "batches=[]", "every=0")
+    assert "batches of utterances, 1 or more; found every=0 and batches=[]. Give such numbers" in said.err
+
+
 def test_a_comparison_that_lacks_its_package_is_left_out_and_said_once(call, here, monkeypatch):
     monkeypatch.setattr("allinone.report.machine._version", lambda package: None)
     monkeypatch.setattr("allinone.report.published_step.find_spec", lambda package: None)
@@ -99,5 +129,5 @@ def test_nothing_cannot_be_timed(call, here, trained):
 def test_bench_alone_names_the_benchmarks(call):
     said = call("bench")
     assert said.code == 2
-    assert "bench step, bench data, bench decode, bench pretrained" in said.err
+    assert "bench step, bench masks, bench data, bench decode, bench pretrained" in said.err
     assert "found 'bench'" in said.err

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from allinone.report.step_cases import step_cases
+from allinone.report.step_cases import IN_BATCH, step_cases
+from allinone.sparsity import NOfM
 from allinone.subnet import SearchSpace
 
 SPACE = SearchSpace((8, 12), (1024, 2048), (4, 8))
@@ -31,6 +32,19 @@ def test_narrow_members_of_a_space_with_heads_have_the_fewest():
 def test_quantised_members_have_the_precisions_of_the_space():
     names = {member.name for case in step_cases(SPACE, quantised=True) for member in case.members}
     assert names == {"12-2048-8bit", "8-1024-4bit", "10-1536-8bit", "8-2048-4bit", "12-1024-4bit"}
+
+
+def test_coarse_members_of_a_space_with_sparsities_have_the_most_zeros_and_the_largest_has_none():
+    decoder = SearchSpace((2, 6), (512, 1024), (3, 6))
+    zeros = {"sparsities": (0.5, 0.75), "pattern": NOfM(4)}
+    space = replace(SPACE, **zeros, decoder=replace(decoder, **zeros))
+    cases = {case.name: case for case in step_cases(space, quantised=True)}
+    assert [member.name for member in cases[IN_BATCH].members] == [
+        "12-2048-8bit_6-1024-6bit",
+        "8-1024-4bit-1of4_2-512-3bit-1of4",
+        "10-1536-8bit-2of4_4-768-6bit-2of4",
+        "8-2048-4bit-1of4_2-1024-3bit-1of4",
+    ]
 
 
 def test_a_members_decoder_is_to_all_decoders_what_its_encoder_is_to_all_encoders():
