@@ -81,7 +81,17 @@ def _layers(layers: tuple[LayerConfig, ...]) -> str:
 
 def _layer(layer: LayerConfig) -> str:
     heads = "" if layer.heads is None else f", {_count(layer.heads, 'attention head')}"
-    return f"{layer.width} feed-forward units{heads} and {layer.bits} bits per weight"
+    return f"{layer.width} feed-forward units{heads} and {layer.bits} bits per weight{_zeros(layer)}"
+
+
+def _zeros(layer: LayerConfig) -> str:
+    """How many weights of a layer's linear maps are zero, if any."""
+    if not layer.threshold:
+        return ""
+    if layer.group is None:
+        return f" ({100 * layer.sparsity:g} % of those of its linear maps are zero)"
+    kept = f"{layer.group - layer.threshold} of every {layer.group}"
+    return f" ({kept} of those of its linear maps are kept, the others zero)"
 
 
 def _count(number: int, noun: str) -> str:

@@ -32,9 +32,10 @@ class MemoryPlan:
         gradients: of the trained weights; 0 if the step needs most before there are any.
         moments: two of the optimiser for each trained weight; of this device's share, if they are shared out.
         average: a second set of weights, if they are averaged.
+        levels: a byte for each weight that can be dropped, where members are sparse.
         buckets: of the communication, where they are not the gradients themselves.
-        effective: rounded weights, or copies in 16 bits, that a member keeps: of all its layers, or of one where
-            layers are computed again.
+        effective: rounded and pruned weights, or copies in 16 bits, that a member keeps: of all its layers, or of one
+            where layers are computed again.
         activations: what a member's layers keep, or their inputs and one of them where layers are computed again; what
             the front end and the outputs keep.
         passing: what the largest single operations need besides.
@@ -44,6 +45,7 @@ class MemoryPlan:
     gradients: float
     moments: float
     average: float
+    levels: float
     buckets: float
     effective: float
     activations: float
@@ -82,6 +84,7 @@ def plan_memory(step: TrainingStep, settings: FitSettings, utterances: int, seco
         weights=_FULL * weights,
         moments=2 * _FULL * max(loads),
         average=0 if settings.ema_decay is None else _FULL * weights,
+        levels=_levels(step),
         buckets=gradients if several and settings.strategy != "auto" else 0,
         **max(moments, key=lambda parts: sum(parts.values())),
     )
@@ -108,6 +111,15 @@ def _sizes(step: TrainingStep) -> tuple[int, list[int]]:
             if rows:
                 everything.append((rows * prod(step.quantizer.granularity.scale_shape(tuple(shape))), True))
     return sum(size for size, _ in everything), [size for size, trains in everything if trains and size]
+
+
+def _levels(step: TrainingStep) -> int:
+    """The number of weights that members of the space drop."""
+    space = step.sampler.space
+    specs = list(step.layout.tensors(space.largest)) if space.sparsities else []
+    if step.attention is not None and space.decoder is not None and space.decoder.sparsities:
+        specs += step.attention.tensors(step.attention.whole, step.layout.dim, step.tokenizer.vocab_size)
+    return sum(prod(spec.shape) for spec in specs if spec.prunable)
 
 
 def _moments(
@@ -152,10 +164,12 @@ def _member(
             continue
         index, size = int(spec.name.split(".")[1]), prod(spec.shape)
         rounded = member.layers[index].bits != FULL_PRECISION
+        pruned = spec.threshold > 0
         effective[index] += size * (
-            2 if arithmetic.mixed else _FULL * rounded
-        )  # in 16 bits the rounded one is not kept
-        largest = max(largest, size * (5 * _FULL * rounded + _FULL))
+            2 if arithmetic.mixed else _FULL * (rounded or pruned)
+        )  # 16 bits keep no rounded one
+        effective[index] += size * _FULL * (rounded and pruned)  # which rounding remembers
+        largest = max(largest, size * (5 * _FULL * rounded + _FULL + (_FULL + 1) * pruned))
     inputs = cells * step.layout.dim * arithmetic.product
     passing = largest + cells * (2 * max(layer.width for layer in member.layers) + 4 * step.layout.dim) * _FULL
     if step.recompute:

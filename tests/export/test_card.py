@@ -39,6 +39,16 @@ def test_a_number_of_heads_is_told_where_a_member_has_one(tmp_path):
     assert layers in model_card(manifest, 29)
 
 
+def test_zeros_are_told_where_a_member_has_them(tmp_path):
+    manifest = replace(Manifest.read(write(tmp_path / "member")), member="2-32-4bit-s62.5+1-32-8bit-2of4+1-32-8bit")
+    layers = (
+        "2 layers of 32 feed-forward units and 4 bits per weight (62.5 % of those of its linear maps are zero), then "
+        "1 layer of 32 feed-forward units and 8 bits per weight (2 of every 4 of those of its linear maps are kept, "
+        "the others zero), then 1 layer of 32 feed-forward units and 8 bits per weight."
+    )
+    assert layers in model_card(manifest, 29)
+
+
 def test_a_card_without_measurements_says_so(tmp_path):
     text = card(write(tmp_path / "member", MIXED.name))
     assert "| error rates | not measured when this was exported |" in text

@@ -25,6 +25,7 @@ from allinone.report.kept import Arithmetic, kept_by_layer
 from allinone.report.memory_plan import MemoryPlan, plan_memory
 from allinone.report.noise import noise_batch
 from allinone.report.training_step import TrainingStep
+from allinone.sparsity import Blocks
 from allinone.subnet import LayerConfig, SandwichSampler, SearchSpace, SubnetConfig
 from allinone.text import CharTokenizer
 from allinone.training import AdamW, FitSettings, Objective
@@ -40,6 +41,7 @@ TRANSFORMER = TransformerLayout(1, 32, 64, 2, FRONT_END, "wav2vec2")
 WHISPER = TransformerLayout(2, 128, 512, 4, SpectrogramLayout(), "whisper", norm_first=True, key_bias=False)
 WITHOUT_CTC = {"attention": DecoderLayout(2, 256, 4), "ctc": False, "objective": Objective(ctc_weight=0.0)}
 AGAIN = {"recompute": True}
+SPARSE = SearchSpace((2, 3), (128, 256), (4, 8), sparsities=(0.5, 0.8), pattern=Blocks(8, 1))
 ONE = FitSettings(max_steps=1)
 
 
@@ -119,7 +121,7 @@ def make_step(layout: Any, space: SearchSpace, features: Any, **changes: Any) ->
 def allocated(training: TrainingStep, utterances: int, seconds: float, folder: Any) -> int:
     """The most bytes of tensors that two steps have at once."""
     trace, task = folder / "trace.json", training.task()
-    weights = sum(weight.nbytes for weight in task.parameters())
+    weights = sum(weight.nbytes for weight in [*task.parameters(), *task.buffers()])
     gc.collect()
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True, acc_events=True
@@ -149,6 +151,7 @@ def allocated(training: TrainingStep, utterances: int, seconds: float, folder: A
             {"attention": DecoderLayout(2, 256, 4)},
         ),
         (CONFORMERS, SearchSpace((2, 3), (128, 256), (4, 8)), LogMelSettings(), WITHOUT_CTC),
+        (CONFORMERS, SPARSE, LogMelSettings(), {}),
         (POST, SearchSpace((2, 3), (512, 1024), (4, 8)), WaveformSettings(), {}),
         (PRE, SearchSpace((2, 3), (512, 1024), (8, 32)), WaveformSettings(), AGAIN),
         (WHISPER, SearchSpace((1, 2), (256, 512), (4, 8)), WhisperLogMelSettings(), {}),
@@ -158,6 +161,7 @@ def allocated(training: TrainingStep, utterances: int, seconds: float, folder: A
         "conformer, computed again",
         "conformer with a decoder",
         "conformer with a decoder alone",
+        "sparse conformer",
         "post-norm",
         "pre-norm, computed again",
         "whisper",
@@ -168,6 +172,14 @@ def test_a_step_needs_about_the_memory_that_is_computed(layout, space, features,
     plan = plan_memory(step, ONE, utterances=4, seconds=2.0)
     found = allocated(step, 4, 2.0, tmp_path)
     assert plan.total == pytest.approx(found, rel=0.35)
+
+
+def test_survival_levels_take_a_byte_for_each_weight_that_can_be_dropped():
+    sparse = make_step(CONFORMERS, SPARSE, LogMelSettings())
+    levels = [buffer for buffer in sparse.task().buffers() if buffer.dtype == torch.uint8]
+    assert plan_memory(sparse, ONE, utterances=4, seconds=2.0).levels == sum(level.nbytes for level in levels) > 0
+    dense = make_step(CONFORMERS, SearchSpace((2, 3), (128, 256), (4, 8)), LogMelSettings())
+    assert plan_memory(dense, ONE, utterances=4, seconds=2.0).levels == 0
 
 
 def make_plan(devices: int, sharded: bool = False, recompute: bool = False, **settings: Any) -> MemoryPlan:
