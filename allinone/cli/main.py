@@ -89,8 +89,9 @@ def split_verb(arguments: list[str]) -> tuple[str, list[str]]:
 
 def _run(verb: str, files: list[str], command: list[str]) -> int:
     import hydra
+    from hydra.core.hydra_config import HydraConfig
 
-    from allinone.cli import errors, processes, run_folder
+    from allinone.cli import choices, errors, processes, run_folder
 
     run_folder.register()
     name = verb.replace(" ", "_")
@@ -100,6 +101,7 @@ def _run(verb: str, files: list[str], command: list[str]) -> int:
 
     def job(config: "DictConfig") -> None:
         with errors.told(verb, in_job=True):
+            choices.leave_out(config, HydraConfig.get().runtime.choices)
             errors.refuse_missing(verb, config)
             processes.prepare(command)
             task(config)
