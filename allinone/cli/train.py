@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
+from allinone.cli.allocator import keep_freed_memory
 from allinone.cli.labels import labels_of_start
 from allinone.cli.members import members_to_list
 from allinone.cli.processes import is_first
@@ -60,6 +61,8 @@ def run(config: DictConfig) -> None:
     if config.resume and start is None:
         logger.info("There is no unfinished run to resume: a new one starts.")
     logger.info("This run writes to %s.", folder)
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     if config.needs_init and config.init is None:
         raise ValueError(
