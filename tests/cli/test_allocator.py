@@ -10,10 +10,10 @@ import resource, torch
 from allinone.cli.allocator import keep_freed_memory
 kept = {keep} and keep_freed_memory()
 for _ in range(10):
-    torch.ones(2**22)
+    torch.ones(2**24)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
-    torch.ones(2**22)
+for _ in range(5):
+    torch.ones(2**24)
 print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
