@@ -38,7 +38,7 @@ def run(config: DictConfig) -> None:
     require_output(layout, config.ctc, attention)
     refuse_misfit(layout, space, attention)
     quantizer: Quantizer = instantiate(config.quantizer)
-    refuse_uneven_groups(layout, space, attention, quantizer.granularity)
+    refuse_uneven_groups(layout, space, attention, quantizer)
     refuse_uneven_patterns(layout, space, attention)
     vocab_size, ctc = _vocab_size(config), config.ctc
     full, whole = full_precision_bytes(layout, vocab_size, ctc), full_system_bytes(layout, attention, vocab_size, ctc)

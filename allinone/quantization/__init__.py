@@ -4,7 +4,7 @@ from allinone.quantization.absmax import AbsMax
 from allinone.quantization.affine import Quantised, fake_quantise, integer_range, quantise
 from allinone.quantization.granularity import Granularity, PerChannel, PerGroup, PerTensor, narrow
 from allinone.quantization.learned import Lsq
-from allinone.quantization.quantizer import Quantizer
+from allinone.quantization.quantizer import Quantizer, grouped
 
 __all__ = [
     "AbsMax",
@@ -16,6 +16,7 @@ __all__ = [
     "Quantised",
     "Quantizer",
     "fake_quantise",
+    "grouped",
     "integer_range",
     "narrow",
     "quantise",
