@@ -1,6 +1,7 @@
 """Few bits per weight: quantisers, the integers they make, and how these are packed."""
 
 from allinone.quantization.absmax import AbsMax
+from allinone.quantization.absmean import AbsMean
 from allinone.quantization.affine import Quantised, fake_quantise, integer_range, quantise
 from allinone.quantization.granularity import Granularity, PerChannel, PerGroup, PerTensor, narrow
 from allinone.quantization.learned import Lsq
@@ -8,6 +9,7 @@ from allinone.quantization.quantizer import Quantizer, grouped
 
 __all__ = [
     "AbsMax",
+    "AbsMean",
     "Granularity",
     "Lsq",
     "PerChannel",
