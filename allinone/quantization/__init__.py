@@ -4,7 +4,7 @@ from allinone.quantization.absmax import AbsMax
 from allinone.quantization.absmean import AbsMean
 from allinone.quantization.affine import Quantised, fake_quantise, integer_range, quantise
 from allinone.quantization.granularity import Granularity, PerChannel, PerGroup, PerTensor, narrow
-from allinone.quantization.learned import Lsq
+from allinone.quantization.learned import Lsq, least_squares_scale
 from allinone.quantization.quantizer import Quantizer, grouped
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "fake_quantise",
     "grouped",
     "integer_range",
+    "least_squares_scale",
     "narrow",
     "quantise",
 ]
