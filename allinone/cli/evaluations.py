@@ -149,7 +149,7 @@ def _write_scores(path: Path, scores: Mapping[str, Mapping[str, float]]) -> None
 
 
 def _data(given: DictConfig, task: SpeechTask, about: dict[str, Any]) -> SpeechDataModule:
-    data = ready_data(_data_settings(given, about), task)
+    data = ready_data(data_settings(given, about, "Evaluating"), task)
     if about["origin"].get("data_hash") not in (None, data.fingerprint):
         logger.warning(
             "The training part of this corpus is not what the checkpoint was trained on: "
@@ -163,15 +163,24 @@ def _changes(given: DictConfig) -> dict[str, Any]:
     return {str(key): given[key] for key in given if not OmegaConf.is_missing(given, key)}
 
 
-def _data_settings(given: DictConfig, about: dict[str, Any]) -> dict[str, Any]:
-    """A corpus of its own (data=NAME), or else the one that the checkpoint was trained on with some other settings."""
+def data_settings(given: DictConfig, about: dict[str, Any], doing: str) -> dict[str, Any]:
+    """A corpus of its own (data=NAME), or else the one that the checkpoint was trained on with some other settings.
+
+    Args:
+        given: the setting ``data`` of a verb.
+        about: what a checkpoint tells.
+        doing: what the corpus is for, for messages.
+
+    Raises:
+        ValueError: if there is neither.
+    """
     changes = _changes(given)
     if "_target_" in changes:
         return changes
     trained = about["origin"].get("data")
     if trained is None:
         raise ValueError(
-            "Evaluating requires a corpus; found neither data=NAME nor one that the checkpoint names. "
+            f"{doing} requires a corpus; found neither data=NAME nor one that the checkpoint names. "
             "Add data=amazon_queen, or data=table data.corpus.table=FILE for your own."
         )
     return {**trained, **changes}

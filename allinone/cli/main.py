@@ -19,6 +19,7 @@ VERBS = {
     "score": "error rates of any systems' transcripts, and which differences are significant",
     "report": "write the table of results of an evaluation, with significance",
     "compare": "members of one training beside the same networks trained alone",
+    "quantise": "write one member with few bits, without any training",
     "export": "write one member as a stand-alone directory",
     "transcribe": "turn recordings into text with an exported member",
     "texts": "write the normalised transcripts of a corpus, to train an n-gram on",

@@ -26,7 +26,9 @@ from allinone.tasks.misfit import refuse_misfit
 from allinone.tasks.network import require_output
 from allinone.tasks.patterns import refuse_uneven_patterns
 
-COLUMNS = (NAME, PARAMETERS, BYTES, RATIO, STORED, SYSTEM_RATIO, Column("MMAC\nper s", "macs", "{:,.0f}", 1e6))
+PER_CENT = Column("% of\nfloat32", "per_cent", "{:.2f}")
+MACS = Column("MMAC\nper s", "macs", "{:,.0f}", 1e6)
+COLUMNS = (NAME, PARAMETERS, BYTES, RATIO, PER_CENT, STORED, SYSTEM_RATIO, MACS)
 
 
 def run(config: DictConfig) -> None:
@@ -38,14 +40,16 @@ def run(config: DictConfig) -> None:
     require_output(layout, config.ctc, attention)
     refuse_misfit(layout, space, attention)
     quantizer: Quantizer = instantiate(config.quantizer)
-    refuse_uneven_groups(layout, space, attention, quantizer.granularity)
+    refuse_uneven_groups(layout, space, attention, quantizer)
     refuse_uneven_patterns(layout, space, attention)
     vocab_size, ctc = _vocab_size(config), config.ctc
-    full, whole = full_precision_bytes(layout, vocab_size, ctc), full_system_bytes(layout, attention, vocab_size, ctc)
+    reference: Layout = instantiate(config.get("relative_to")) or layout
+    full = full_precision_bytes(reference, vocab_size, ctc)
+    whole = full_system_bytes(reference, attention, vocab_size, ctc)
     rows = []
     for member in members_to_list(space, config.sample, config.seed):
         cost = system_cost(layout, attention, member, quantizer, vocab_size, ctc, space)
-        rows.append({"name": member.name, **size(full, whole, cost)})
+        rows.append({"name": member.name, **size(full, whole, cost), "per_cent": 100 * cost.bytes / full})
     if config.format == "json":
         show_json(rows)
         return

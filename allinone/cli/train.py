@@ -84,7 +84,7 @@ def run(config: DictConfig) -> None:
     if prune is not None:
         prune.refuse_misfit(instantiate(config.optimizer), settings.max_steps)
     instantiate(config.straight_through)  # which checks itself, before any data is read
-    refuse_uneven_groups(layout, space, attention, instantiate(config.quantizer).granularity)
+    refuse_uneven_groups(layout, space, attention, instantiate(config.quantizer))
     refuse_uneven_patterns(layout, space, attention)
     with torch.device("meta"):
         layout.build(space.largest)  # a layout without code is refused before any data is read

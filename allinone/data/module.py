@@ -246,12 +246,10 @@ class SpeechDataModule(lightning.LightningDataModule):
         plan = plan_by_duration(cuts, self.eval_batch_seconds, ranks)
         return self._loader(plan[own_rank if rank is None else rank :: ranks])
 
-    def calibration_loader(self) -> DataLoader[Batch]:
+    def calibration_loader(self, utterances: int = CALIBRATION_UTTERANCES) -> DataLoader[Batch]:
         """A few training utterances at their own speed: the same ones at any time, on every rank, with any seed."""
         self._checked()
-        return self._loader(
-            plan_by_duration(choose(self.utterances("train"), CALIBRATION_UTTERANCES), self.batch_seconds)
-        )
+        return self._loader(plan_by_duration(choose(self.utterances("train"), utterances), self.batch_seconds))
 
     def _loader(self, plan: Sequence[CutSet]) -> DataLoader[Batch]:
         return DataLoader(

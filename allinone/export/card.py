@@ -81,7 +81,8 @@ def _layers(layers: tuple[LayerConfig, ...]) -> str:
 
 def _layer(layer: LayerConfig) -> str:
     heads = "" if layer.heads is None else f", {_count(layer.heads, 'attention head')}"
-    return f"{layer.width} feed-forward units{heads} and {layer.bits} bits per weight{_zeros(layer)}"
+    scales = "" if layer.inputs_per_scale is None else f", a scale for every {_count(layer.inputs_per_scale, 'input')}"
+    return f"{layer.width} feed-forward units{heads} and {layer.bits} bits per weight{scales}{_zeros(layer)}"
 
 
 def _zeros(layer: LayerConfig) -> str:

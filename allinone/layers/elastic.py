@@ -1,6 +1,7 @@
 """Elastic modules: an ordinary module, run with fewer and rounded weights by choice of the caller."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch.func import functional_call
 
 from allinone.layers.axes import Axis
 from allinone.layers.pruning import Pruning, linear_weights
-from allinone.quantization import Quantised, Quantizer, narrow
+from allinone.quantization import Quantised, Quantizer, grouped, narrow
 from allinone.sparsity import Kept, masked, survival_levels
 from allinone.subnet import FULL_PRECISION, LayerConfig
 
@@ -161,13 +162,15 @@ class Elastic(nn.Module):
         weight = self._pruned(name, self._slice(name, weight, config), config)
         if weight.dim() == 1 or config.bits == FULL_PRECISION:
             return weight
-        return self.quantizer.fake_quantise(weight, self._log_scale(name, weight, config.bits), config.bits)
+        quantizer = grouped(self.quantizer, config.inputs_per_scale)
+        return quantizer.fake_quantise(weight, self._log_scale(name, weight, config.bits), config.bits)
 
     def _stored(self, name: str, weight: Tensor, config: LayerConfig) -> Tensor | Quantised:
         weight = self._pruned(name, self._slice(name, weight, config), config)
         if weight.dim() == 1 or config.bits == FULL_PRECISION:
             return weight.clone(memory_format=torch.contiguous_format)
-        return self.quantizer.quantise(weight, self._log_scale(name, weight, config.bits), config.bits)
+        quantizer = grouped(self.quantizer, config.inputs_per_scale)
+        return quantizer.quantise(weight, self._log_scale(name, weight, config.bits), config.bits)
 
     def _slice(self, name: str, weight: Tensor, config: LayerConfig) -> Tensor:
         axis = self.axes.get(name)
@@ -197,6 +200,11 @@ class Elastic(nn.Module):
             return None
         rows = self.log_scales[_key(name)]
         return narrow(rows[self.bits.index(bits)], self.quantizer.granularity.scale_shape(weight.shape))
+
+
+def beside(config: LayerConfig) -> LayerConfig:
+    """That of a layer for a part beside the layers, whose scales are as the quantiser of the run says."""
+    return config if config.inputs_per_scale is None else replace(config, inputs_per_scale=None)
 
 
 def _share_alike(weight: Tensor, stored: Quantised) -> bool:

@@ -9,6 +9,7 @@ from allinone.models.builders import (
     decoder_switchboard,
     decoder_tiny,
     omni_emformer,
+    usm_conformer,
 )
 from allinone.models.conformer import ConformerLayer, ConformerLayout
 from allinone.models.cost import encoder_cost
@@ -60,6 +61,7 @@ __all__ = [
     "hubert_base",
     "hubert_large",
     "omni_emformer",
+    "usm_conformer",
     "wav2vec2_base",
     "wav2vec2_large",
     "wav2vec2_large_lv60",

@@ -78,6 +78,43 @@ def decoder_small(dropout: float = 0.1) -> DecoderLayout:
     return DecoderLayout(num_layers=2, ffn_dim=512, num_heads=4, dropout=dropout)
 
 
+def usm_conformer(
+    size: Literal["2b", "1b", "600m", "300m"] = "2b",
+    front_end_bits: int | None = None,
+    dropout: float = 0.1,
+    convolution_norm: Literal["layer", "batch"] = "batch",
+) -> ConformerLayout:
+    """The encoders of USM-Lite's Tables 1 to 3, in front of a CTC output: 1.82, 0.92, 0.61 and 0.34 B parameters.
+
+    Of the largest, "2B", the paper tells layers, dimension, heads and kernel. It tells nothing else of the smaller ones
+    than what their sizes are of that: 50.2, 33.5 and 18.9 %. These are the sizes of half as many layers, and of three
+    quarters as many with two thirds, and with half, of the dimension. Their front ends, which are not told either, have
+    80 bands and 256 channels, as the Conformer's (Gulati et al. 2020).
+
+    Raises:
+        ValueError: if there is no such size.
+    """
+    if size not in _USM:
+        raise ValueError(f"size must be one of {', '.join(_USM)}; found {size!r}. Choose one of these.")
+    num_layers, dim, num_heads = _USM[size]
+    return ConformerLayout(
+        num_layers=num_layers,
+        dim=dim,
+        ffn_dim=4 * dim,
+        num_heads=num_heads,
+        kernel_size=5,
+        subsampling_channels=256,
+        separable_subsampling=False,
+        positions="relative",
+        front_end_bits=front_end_bits,
+        dropout=dropout,
+        convolution_norm=convolution_norm,
+    )
+
+
+_USM = {"2b": (32, 1536, 16), "1b": (16, 1536, 16), "600m": (24, 1024, 8), "300m": (24, 768, 8)}  # layers, dim, heads
+
+
 def decoder_tiny(dropout: float = 0.0) -> DecoderLayout:
     """For tests, over :func:`conformer_tiny`: 2 layers."""
     return DecoderLayout(num_layers=2, ffn_dim=64, num_heads=2, dropout=dropout)

@@ -174,8 +174,7 @@ class ConformerLayout:
 
     def tensors(self, subnet: SubnetConfig) -> Iterator[TensorSpec]:
         """All tensors of a member's encoder, as :meth:`build` names them."""
-        front_bits = subnet.layers[0].bits if self.front_end_bits is None else self.front_end_bits
-        yield from self._front_end(Inventory("front_end", front_bits))
+        yield from self._front_end(Inventory.beside("front_end", subnet.layers[0], self.front_end_bits))
         for index, layer in enumerate(subnet.layers):
             yield from self._layer(Inventory.layer(index, layer), layer)
 

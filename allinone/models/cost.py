@@ -7,7 +7,7 @@ from itertools import pairwise, product
 from math import prod
 
 from allinone.models.inventory import Layout
-from allinone.quantization import Granularity
+from allinone.quantization import Granularity, PerGroup
 from allinone.sparsity import Pattern, index_bytes, kept_count
 from allinone.subnet import FULL_PRECISION, Cost, LayerConfig, SearchSpace, SubnetConfig, TensorSpec, total
 
@@ -25,7 +25,7 @@ def encoder_cost(
     Args:
         layout: the family of encoders.
         subnet: the member.
-        granularity: how many scales a weight has.
+        granularity: how many scales a weight has that is not in groups of its member's.
         space: the search space, by whose pattern and widths weights are dropped; members without zeros need none.
     """
     costs = layer_costs(lambda layers: layout.tensors(SubnetConfig(layers)), subnet.layers, granularity, space)
@@ -40,7 +40,7 @@ def layer_costs(
     Args:
         listing: its tensors, of these layers or others; those of a layer have ``layers.NUMBER.`` in their names.
         layers: of a member.
-        granularity: how many scales a weight has.
+        granularity: how many scales a weight has that is not in groups of its member's.
         space: that of such layers.
     """
     bands: dict[LayerConfig, Bands] = {}
@@ -63,17 +63,19 @@ def tensor_cost(
 
     Args:
         spec: the tensor.
-        granularity: how many scales a weight has.
+        granularity: how many scales a weight has that is not in groups of its member's.
         pattern: how zeros lie, if there are any.
         bands: how many of its weights are in each width band.
     """
+    if spec.inputs_per_scale is not None:
+        granularity = PerGroup(spec.inputs_per_scale)
     num_scales = prod(granularity.scale_shape(spec.shape)) if spec.bits < FULL_PRECISION else 0
     if not spec.threshold:
         return spec.cost(num_scales)
     assert pattern is not None, "zeros are those of a pattern"
     kept = kept_count(pattern, bands, spec.threshold)
     index = index_bytes(pattern, spec.shape, kept, spec.threshold)
-    return spec.cost(num_scales, kept, index, 0 if pattern.group is None else prod(spec.shape) / 8)
+    return spec.cost(num_scales, kept, index, None if pattern.group is None else prod(spec.shape))
 
 
 def width_bands(listing: Listing, layer: LayerConfig, space: SearchSpace) -> Bands:

@@ -95,7 +95,7 @@ class DecoderLayout:
         Embedding and output have the precision of the first layer. Multiply-accumulates are not counted: they grow
         with the text and with the search.
         """
-        edge = Inventory("", layers[0].bits)
+        edge = Inventory.beside("", layers[0])
         specs = [edge.tensor("embedding.labels.weight", (vocab_size, dim))]
         if self.places is not None:
             specs.append(edge.tensor("embedding.places.weight", (self.places, dim)))

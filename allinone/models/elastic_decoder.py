@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from allinone.layers.dropout import as_tensors
-from allinone.layers.elastic import Elastic
+from allinone.layers.elastic import Elastic, beside
 from allinone.layers.pruning import Pruning
 from allinone.models.decoder import DecoderLayer, TransformerDecoder, after_prompt, valid_frames
 from allinone.models.decoder_layout import DecoderLayout
@@ -88,7 +88,8 @@ class ElasticDecoder(nn.Module):
         """
         valid = valid_frames(lengths, encoded.shape[1])
         prompt = self.layout.prompt
-        embedding = self.embedding.effective(layers[0])  # once for both of its uses
+        edge = beside(layers[0])
+        embedding = self.embedding.effective(edge)  # once for both of its uses
         x = self.embedding.run(embedding, after_prompt(labels, prompt))
         factors = [1.0] * len(layers) if dropout is None else as_tensors(dropout, encoded.device)
         for (layer, missing), config, factor in zip(self._kept(len(layers)), layers, factors, strict=True):
@@ -96,11 +97,12 @@ class ElasticDecoder(nn.Module):
             if missing is not None:
                 weights[_LAST_BIAS] = weights[_LAST_BIAS] + missing
             x = layer.run(weights, x, encoded, valid, factor)
-        return self.output(layers[0], x[:, len(prompt) - 1 :], embedding["labels.weight"])
+        return self.output(edge, x[:, len(prompt) - 1 :], embedding["labels.weight"])
 
     def weights(self, layers: Sequence[LayerConfig]) -> dict[str, Tensor | Quantised]:
         """The effective weights of a member, under the names of a :class:`TransformerDecoder`."""
-        parts = {"embedding": self.embedding.weights(layers[0]), "output": self.output.weights(layers[0])}
+        edge = beside(layers[0])
+        parts = {"embedding": self.embedding.weights(edge), "output": self.output.weights(edge)}
         for index, ((layer, missing), config) in enumerate(zip(self._kept(len(layers)), layers, strict=True)):
             weights = layer.weights(config)
             if missing is not None:

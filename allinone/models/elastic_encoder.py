@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from allinone.layers.attention import Context
 from allinone.layers.dropout import as_tensors
-from allinone.layers.elastic import NO_BUFFERS, Elastic
+from allinone.layers.elastic import NO_BUFFERS, Elastic, beside
 from allinone.layers.pruning import Pruning
 from allinone.models.encoder import Encoder, EncoderLayer
 from allinone.quantization import Quantised, Quantizer
@@ -205,7 +205,7 @@ class ElasticEncoder(nn.Module):
         return super()._apply(fn, recurse)
 
     def _front_end_config(self, subnet: SubnetConfig) -> LayerConfig:
-        first = subnet.layers[0]
+        first = beside(subnet.layers[0])
         return first if self.front_end_bits is None else replace(first, bits=self.front_end_bits)
 
 

@@ -1,7 +1,7 @@
 """The sizes of a streaming Emformer transducer (Shi et al. 2021), as a value; its code is yet to come."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from allinone.models.inventory import FEATURE_FRAMES, Inventory, check_front_end_bits
@@ -99,12 +99,11 @@ class EmformerTransducerLayout:
         """
         first, last = subnet.layers[0], subnet.layers[-1]
         heard = self.ten_seconds * (1 + self.right_context / self.segment)  # frames, those heard twice included
-        front_bits = first.bits if self.front_end_bits is None else self.front_end_bits
-        front = Inventory("front_end", front_bits, first.threshold)
+        front = replace(Inventory.beside("front_end", first, self.front_end_bits), threshold=first.threshold)
         yield front.tensor("linear.weight", (self.units // self.stack, self.bands), heard)
         for index, layer in enumerate(subnet.layers):
             yield from self._layer(Inventory.layer(index, layer), layer, heard / self.stack)
-        output = Inventory("output", last.bits, last.threshold)
+        output = replace(Inventory.beside("output", last), threshold=last.threshold)
         yield from output.weight_and_bias("linear", (self.dim, self.units), self.ten_seconds / self.stack)
         yield from output.norm("norm", self.dim)
         yield from self._predictor(Inventory("predictor", first.bits))

@@ -58,21 +58,38 @@ class Inventory:
         part: the name before each tensor's name.
         bits: the part's precision.
         threshold: the survival level below which weights of its linear maps are dropped; None: they never are.
+        paper_bits: bits of each weight by the papers' rule; None: those of the precision.
+        inputs_per_scale: how many inputs of a matrix share a scale; None: as the quantiser of the run says.
     """
 
     part: str
     bits: int
     threshold: int | None = None
+    paper_bits: float | None = None
+    inputs_per_scale: int | None = None
 
     @classmethod
     def layer(cls, index: int, config: LayerConfig) -> "Inventory":
-        """That of a layer, whose linear maps can have zeros."""
-        return cls(f"layers.{index}", config.bits, config.threshold)
+        """That of a layer, whose linear maps can have zeros, and scales for groups of inputs."""
+        return cls(f"layers.{index}", config.bits, config.threshold, config.paper_bits, config.inputs_per_scale)
+
+    @classmethod
+    def beside(cls, part: str, config: LayerConfig, own_bits: int | None = None) -> "Inventory":
+        """That of a part beside the layers, without zeros, and with the scales that the quantiser of the run says.
+
+        Args:
+            part: its name.
+            config: the layer whose precision it has; the papers' rule counts it like the layer.
+            own_bits: its own precision; None if it has none.
+        """
+        return cls(part, config.bits, paper_bits=config.paper_bits) if own_bits is None else cls(part, own_bits)
 
     def tensor(self, name: str, shape: tuple[int, ...], uses: float = 0) -> TensorSpec:
         """One tensor; only matrices are stored with few bits."""
         bits = self.bits if len(shape) > 1 else FULL_PRECISION
-        spec = TensorSpec(f"{self.part}.{name}", shape, bits, self.bits, uses)
+        paper_bits = self.bits if self.paper_bits is None else self.paper_bits
+        groups = self.inputs_per_scale if len(shape) == 2 else None
+        spec = TensorSpec(f"{self.part}.{name}", shape, bits, paper_bits, uses, inputs_per_scale=groups)
         if self.threshold is None or len(shape) != 2 or not name.endswith("weight"):
             return spec
         return replace(spec, prunable=True, threshold=self.threshold)

@@ -151,8 +151,8 @@ class TransformerLayout:
 
     def tensors(self, subnet: SubnetConfig) -> Iterator[TensorSpec]:
         """All tensors of a member's encoder, as :meth:`build` names them."""
-        front_bits = subnet.layers[0].bits if self.front_end_bits is None else self.front_end_bits
-        yield from self.front_end.tensors(Inventory("front_end", front_bits), self.dim, not self.norm_first)
+        front = Inventory.beside("front_end", subnet.layers[0], self.front_end_bits)
+        yield from self.front_end.tensors(front, self.dim, not self.norm_first)
         full = Inventory("", FULL_PRECISION)
         for index, layer in enumerate(subnet.layers):
             heads = self.num_heads if layer.heads is None else layer.heads
@@ -184,4 +184,4 @@ class TransformerLayout:
                 layer.tensor("attention.gate.numbers", (heads,)),
             ]
         for spec in rest:
-            yield replace(spec, paper_bits=spec.bits)
+            yield spec if len(spec.shape) > 1 else replace(spec, paper_bits=spec.bits)

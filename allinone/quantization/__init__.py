@@ -1,13 +1,15 @@
 """Few bits per weight: quantisers, the integers they make, and how these are packed."""
 
 from allinone.quantization.absmax import AbsMax
+from allinone.quantization.absmean import AbsMean
 from allinone.quantization.affine import Quantised, fake_quantise, integer_range, quantise
 from allinone.quantization.granularity import Granularity, PerChannel, PerGroup, PerTensor, narrow
-from allinone.quantization.learned import Lsq
-from allinone.quantization.quantizer import Quantizer
+from allinone.quantization.learned import Lsq, least_squares_scale
+from allinone.quantization.quantizer import Quantizer, grouped
 
 __all__ = [
     "AbsMax",
+    "AbsMean",
     "Granularity",
     "Lsq",
     "PerChannel",
@@ -16,7 +18,9 @@ __all__ = [
     "Quantised",
     "Quantizer",
     "fake_quantise",
+    "grouped",
     "integer_range",
+    "least_squares_scale",
     "narrow",
     "quantise",
 ]

@@ -96,3 +96,14 @@ def largest_magnitude(weight: Tensor, granularity: Granularity) -> Tensor:
     blocks, shape = in_blocks(weight, scale_shape)
     shared = [axis for axis, size in enumerate(shape) if size == 1]
     return blocks.abs().amax(shared, keepdim=True).reshape(scale_shape) if shared else blocks.abs()
+
+
+def mean_magnitude(weight: Tensor, granularity: Granularity) -> Tensor:
+    """The mean magnitude of all weights that share a scale and are not zero, shaped like the scales."""
+    scale_shape = granularity.scale_shape(weight.shape)
+    blocks, shape = in_blocks(weight, scale_shape)
+    shared = [axis for axis, size in enumerate(shape) if size == 1]
+    if not shared:
+        return blocks.abs()
+    counts = (blocks != 0).sum(shared, keepdim=True).clamp_(min=1)
+    return (blocks.abs().sum(shared, keepdim=True) / counts).reshape(scale_shape)

@@ -1,7 +1,8 @@
 """LSQ: quantisation with a learned scale for each bit-width."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ class Lsq:
             ``(bit-widths, *granularity.scale_shape(weight.shape))``, a row for each of ``bits``.
         """
         with torch.no_grad():
-            return torch.stack([_least_squares_scale(weight, width, self.granularity).log() for width in bits])
+            return torch.stack([least_squares_scale(weight, width, self.granularity).log() for width in bits])
 
     def log_scale_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """That of the scales of a weight of that shape."""
@@ -48,26 +49,44 @@ class Lsq:
         return quantise(weight, log_scale.exp(), bits)
 
 
-def _least_squares_scale(weight: Tensor, bits: int, granularity: Granularity) -> Tensor:
-    """Tries fractions of the scale that clamps nothing, and keeps for each scale the one of the least error."""
+def least_squares_scale(
+    weight: Tensor, bits: int, granularity: Granularity, importance: Tensor | None = None
+) -> Tensor:
+    """Tries fractions of the scale that clamps nothing, and keeps for each scale the one of the least squared error.
+
+    Args:
+        weight: ``(outputs, ...)``.
+        bits: 2 to 8.
+        granularity: how many scales there are.
+        importance: of each input of a matrix ``(outputs, inputs)``, what squared errors are multiplied by; None: one.
+
+    Returns:
+        Shaped as the granularity says.
+    """
     unclamped = absmax_scale(weight, bits, granularity)
     rows = weight.reshape(unclamped.numel(), -1)  # of the weights that share a scale
     some = max(1, _CACHED // rows.shape[1])
-    pieces = zip(rows.split(some), unclamped.view(-1, 1).split(some), strict=True)
+    factors: Iterable[Tensor | None] = repeat(None)
+    if importance is not None:
+        factors = importance.to(weight).expand(weight.shape).reshape(rows.shape).split(some)
+    pieces = zip(rows.split(some), unclamped.view(-1, 1).split(some), factors, strict=False)  # None without an end
     return torch.cat([_best_of_candidates(*piece, bits) for piece in pieces]).view_as(unclamped)
 
 
-def _best_of_candidates(rows: Tensor, unclamped: Tensor, bits: int) -> Tensor:
-    """From the largest fraction down, until the error of a row's largest weight alone is more than the least of all."""
+def _best_of_candidates(rows: Tensor, unclamped: Tensor, factors: Tensor | None, bits: int) -> Tensor:
+    """From the largest fraction down, until the error of a row's largest weight alone is more than the least of all.
+
+    Errors that are weighed have no such end.
+    """
     low, high = integer_range(bits)
     best, least, error = unclamped, torch.full_like(unclamped, torch.inf), torch.empty_like(rows)
     for fraction in reversed(torch.linspace(0.1, 1.0, _CANDIDATES).tolist()):
         clamped = max(0.0, high + fraction * low) * unclamped  # of the largest weight, at the end that reaches further
-        if (_SURELY * clamped.square() > least).all():
+        if factors is None and (_SURELY * clamped.square() > least).all():
             break
         scale = unclamped * fraction
         torch.div(rows, scale, out=error).round_().clamp_(low, high).mul_(scale).sub_(rows)
-        squares = torch.linalg.vecdot(error, error)[:, None]
+        squares = torch.linalg.vecdot(error, error if factors is None else error * factors)[:, None]
         best = torch.where(squares <= least, scale, best)
         least = torch.minimum(squares, least)
     return best

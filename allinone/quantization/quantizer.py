@@ -1,12 +1,13 @@
 """The protocol of quantisers: frozen values that hold no tensors."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, Protocol, cast
 
 from torch import Tensor
 
 from allinone.quantization.affine import Quantised
-from allinone.quantization.granularity import Granularity
+from allinone.quantization.granularity import Granularity, PerGroup
 
 
 class Quantizer(Protocol):
@@ -32,3 +33,25 @@ class Quantizer(Protocol):
     def quantise(self, weight: Tensor, log_scale: Tensor | None, bits: int) -> Quantised:
         """The same weight as integers and scales."""
         ...
+
+
+def grouped(quantizer: Quantizer, inputs_per_scale: int | None) -> Quantizer:
+    """A quantiser with a scale for every so many inputs of each output, whatever its own granularity.
+
+    Args:
+        quantizer: one that learns nothing.
+        inputs_per_scale: None leaves it as it is.
+
+    Raises:
+        ValueError: if it learns its scales: these have one shape for all members.
+    """
+    if inputs_per_scale is None:
+        return quantizer
+    granularity = PerGroup(inputs_per_scale)
+    if quantizer.log_scale_shape((1, inputs_per_scale)) is not None:
+        raise ValueError(
+            "Members with scale groups of their own require a quantiser that learns no scales; found "
+            f"{type(quantizer).__name__}. Give quantizer=absmax, or leave space.scale_groups out and give "
+            "quantizer=lsq_groups, which has one size of groups for all members."
+        )
+    return cast(Quantizer, replace(cast(Any, quantizer), granularity=granularity))

@@ -57,6 +57,7 @@ def step_cases(space: SearchSpace, quantised: bool) -> Iterator[StepCase]:
     them in depth and width (whether or not it belongs to the space), and the one of least depth at full width. Of a
     space with heads, narrow members have the fewest of them, too, and all others the most. Of a space with sparsities,
     members of the coarsest precision have the most zeros, and all others but the largest the fewest. Of a space with
+    scale groups, members of the coarsest precision have the fewest scales, and all others the most. Of a space with
     decoders, a member's decoder is to all decoders what its encoder is to all encoders.
 
     Args:
@@ -72,7 +73,8 @@ def step_cases(space: SearchSpace, quantised: bool) -> Iterator[StepCase]:
         if part.sparsities and not depth is width is precision is _most:
             sparsity = part.sparsities[-1 if precision is _least else 0]
         group = part.pattern.group if part.pattern is not None and sparsity else None
-        return (LayerConfig(width(part.widths), bits, heads, sparsity, group),) * depth(part.depths)
+        inputs = precision(part.scale_groups) if part.scale_groups and bits < FULL_PRECISION else None
+        return (LayerConfig(width(part.widths), bits, heads, sparsity, group, inputs),) * depth(part.depths)
 
     def member(*choices: Choice) -> SubnetConfig:
         return SubnetConfig(layers(space, *choices), () if space.decoder is None else layers(space.decoder, *choices))

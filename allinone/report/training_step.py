@@ -60,7 +60,7 @@ class TrainingStep:
     def __post_init__(self) -> None:
         require_output(self.layout, self.ctc, self.attention)
         self.objective.refuse_misfit(self.ctc)
-        refuse_uneven_groups(self.layout, self.sampler.space, self.attention, self.quantizer.granularity)
+        refuse_uneven_groups(self.layout, self.sampler.space, self.attention, self.quantizer)
         refuse_uneven_patterns(self.layout, self.sampler.space, self.attention)
 
     def task(self) -> SpeechTask:

@@ -22,7 +22,7 @@ _ONE, _OTHER = "one", "other"
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A finished run of `allinone train`.
+    """A finished run of `allinone train`, or a folder of `allinone quantise`.
 
     Attributes:
         folder: of the run.
@@ -54,7 +54,12 @@ class TrainingRun:
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """What runs must have in common to be compared: data, updates, and what they began with."""
+        """What runs must have in common to be compared: data, updates, and what they began with.
+
+        A network that was quantised and not trained (`allinone quantise`) has the data alone.
+        """
+        if not self.config.get("trained", True):
+            return {"data": self.results["data_hash"]}
         trainer, data = self.config["trainer"], self.config["data"]
         return {
             "data": self.results["data_hash"],
@@ -77,7 +82,7 @@ def require_alike(runs: Sequence[TrainingRun]) -> None:
         differences = [
             f"{name} {value} there, {other.conditions[name]} here"
             for name, value in first.conditions.items()
-            if other.conditions[name] != value
+            if other.conditions.get(name, value) != value
         ]
         if differences:
             raise ValueError(
@@ -146,9 +151,10 @@ def costs(one_pass: TrainingRun, twins: Sequence[TrainingRun], baseline: Trainin
     """What the runs cost, in seconds and in single runs.
 
     The single run is the baseline as it was measured, or else what the ledger of the one pass says that its largest
-    member alone would have cost.
+    member alone would have cost; so it is if the baseline was not trained.
     """
-    single = one_pass.cost["single_run_seconds"] if baseline is None else baseline.cost["seconds"]
+    measured = 0 if baseline is None else baseline.cost["seconds"]
+    single = measured or one_pass.cost["single_run_seconds"]
     of_twins = sum(twin.cost["seconds"] for twin in twins)
     return {
         "single_run_seconds": single,

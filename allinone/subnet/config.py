@@ -9,7 +9,7 @@ from allinone.subnet.zeros import LEVELS, threshold_of, zeros_name
 FULL_PRECISION = 32
 BIT_WIDTHS = (2, 3, 4, 5, 6, 7, 8, FULL_PRECISION)
 
-_RUN = re.compile(r"(\d+)-(\d+)-(\d+)bit(?:-h(\d+))?(?:-s(\d+(?:\.\d+)?)|-(\d+)of(\d+))?")
+_RUN = re.compile(r"(\d+)-(\d+)-(\d+)bit(?:-g(\d+))?(?:-h(\d+))?(?:-s(\d+(?:\.\d+)?)|-(\d+)of(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class LayerConfig:
         sparsity: the share of the weights of its linear maps that are zero: a multiple of 0.005 below 1, or of N:M the
             dropped weights of a group, (M - N) / M.
         group: the M of N:M, from 2 to 16; None if zeros lie otherwise, or if there are none.
+        inputs_per_scale: how many consecutive inputs of each output of its matrices share a scale (sub-channel,
+            USM-Lite, section 2.2); None: as the quantiser of the run says. Only layers below 32 bits have scales.
 
     Attributes:
         threshold: the survival level below which weights are dropped: 200 * sparsity, or M - N of N:M.
@@ -33,6 +35,7 @@ class LayerConfig:
     heads: int | None = None
     sparsity: float = 0.0
     group: int | None = None
+    inputs_per_scale: int | None = None
     threshold: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -48,8 +51,35 @@ class LayerConfig:
                 f"A layer needs at least 1 attention head; found {self.heads}. Give a positive number of heads, or "
                 "None for all of them."
             )
+        if self.inputs_per_scale is not None:
+            check_scale_group(self.inputs_per_scale, self.bits)
         object.__setattr__(self, "threshold", threshold_of(self.sparsity, self.group))
         object.__setattr__(self, "sparsity", self.threshold / (self.group or LEVELS))  # 0.7 and 0.7 + 1e-12 are equal
+
+    @property
+    def paper_bits(self) -> float:
+        """Bits of each of its weights by the papers' rule, which counts all parameters of a layer alike.
+
+        One more than its share of the bits for weights of N:M, and of a scale of 32 bits the share of one input
+        (USM-Lite, Tables 1 to 3). Other zeros are not counted here, but where they are.
+        """
+        kept = 1 - self.sparsity if self.group else 1
+        scales = 0 if self.inputs_per_scale is None else FULL_PRECISION / self.inputs_per_scale
+        return self.bits * kept + scales + (1 if self.group else 0)
+
+
+def check_scale_group(inputs_per_scale: int, bits: int) -> None:
+    """Raises ValueError unless a layer of that precision can have a scale for so many inputs."""
+    if type(inputs_per_scale) is not int or inputs_per_scale < 1:
+        raise ValueError(
+            f"A scale must be that of a whole number of inputs, 1 or more; found {inputs_per_scale!r}. Give such a "
+            "number, as 64, or None for the scales of the run's quantiser."
+        )
+    if bits == FULL_PRECISION:
+        raise ValueError(
+            f"Only layers of few bits have scales; found one for every {inputs_per_scale} inputs at {bits} bits. "
+            "Leave the group out, or give fewer bits."
+        )
 
 
 @dataclass(frozen=True)
@@ -124,7 +154,8 @@ class SubnetConfig:
 
         In each part, runs of equal layers, bottom first, are joined by ``+``. Layers with a number of heads say it:
         ``4-512-8bit-h4+2-256-4bit-h2``, ``4-1536-8bit-h6_2-768-4bit-h4``. Layers with zeros end in how many they have,
-        in per cent or as N:M: ``12-2048-8bit-s50``, ``4-512-4bit-h2-s62.5``, ``12-2048-4bit-2of4``.
+        in per cent or as N:M: ``12-2048-8bit-s50``, ``4-512-4bit-h2-s62.5``, ``12-2048-4bit-2of4``. Layers with scales
+        of their own say how many inputs share one: ``32-6144-2bit-g96``, ``4-512-4bit-g16-h2-2of4``.
         """
         return "_".join(_write(part) for part in (self.layers, self.decoder) if part)
 
@@ -143,7 +174,8 @@ def _write(layers: tuple[LayerConfig, ...]) -> str:
 
 def _write_layer(layer: LayerConfig) -> str:
     heads = "" if layer.heads is None else f"h{layer.heads}"
-    parts = (str(layer.width), f"{layer.bits}bit", heads, zeros_name(layer.threshold, layer.group))
+    scales = "" if layer.inputs_per_scale is None else f"g{layer.inputs_per_scale}"
+    parts = (str(layer.width), f"{layer.bits}bit", scales, heads, zeros_name(layer.threshold, layer.group))
     return "-".join(part for part in parts if part)
 
 
@@ -154,15 +186,16 @@ def _read(part: str, name: str) -> tuple[LayerConfig, ...]:
         match = _RUN.fullmatch(run)
         if match is None:
             raise ValueError(
-                "The name of a sub-network is depth-width-bits, such as 12-2048-8bit, with a number of attention heads "
+                "The name of a sub-network is depth-width-bits, such as 12-2048-8bit, with the number of inputs that "
+                "share a scale where members differ in it, such as 12-2048-2bit-g64, with a number of attention heads "
                 "where they are elastic, such as 12-2048-8bit-h4, and with the zeros of a sparse one in per cent or as "
                 "N of M weights that are kept, such as 12-2048-8bit-s50 or 12-2048-8bit-2of4; or several such runs of "
                 "layers joined by +, such as 2-1024-8bit+4-512-4bit; a decoder part of the same form may follow after "
                 f"an underscore, such as 12-2048-8bit_6-1024-4bit; found {name!r}. Write it in that form."
             )
         count, width, bits = map(int, match.group(1, 2, 3))
-        heads = None if match[4] is None else int(match[4])
-        layers += [LayerConfig(width, bits, heads, *_zeros(*match.group(5, 6, 7)))] * count
+        scales, heads = (None if match[index] is None else int(match[index]) for index in (4, 5))
+        layers += [LayerConfig(width, bits, heads, *_zeros(*match.group(6, 7, 8)), scales)] * count
     return tuple(layers)
 
 

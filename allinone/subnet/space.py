@@ -1,11 +1,12 @@
 """The search space: which sub-networks one supernet contains."""
 
 import difflib
+import math
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from allinone.subnet.config import LayerConfig, SubnetConfig
+from allinone.subnet.config import FULL_PRECISION, LayerConfig, SubnetConfig, check_scale_group
 from allinone.subnet.together import Pairs
 from allinone.subnet.zeros import Pattern, sparsity_name
 
@@ -33,6 +34,9 @@ class SearchSpace:
             others have these sparsities, and 0 only if it is one of them (Omni-sparsity, section 3.1). None given means
             that every member is dense.
         pattern: how zeros lie, the same in encoder and decoder; required with sparsities, None without.
+        scale_groups: numbers of inputs that share a scale, of members below 32 bits; None among them stands for the
+            scales that the quantiser of the run says, which count as the fewest. None given means that all members have
+            these. The largest member has the most scales.
     """
 
     depths: tuple[int, ...]
@@ -44,8 +48,12 @@ class SearchSpace:
     together: bool = False
     sparsities: tuple[float, ...] = ()
     pattern: Pattern | None = None
+    scale_groups: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
+        for groups in (size for size in self.scale_groups if size is not None):
+            check_scale_group(groups, min(self.bits))
+        object.__setattr__(self, "scale_groups", tuple(sorted(set(self.scale_groups), key=_number_of_scales)))
         for dimension in ("depths", "widths", "bits", "heads", "sparsities"):
             values = tuple(sorted(set(getattr(self, dimension))))
             object.__setattr__(self, dimension, values)
@@ -72,10 +80,9 @@ class SearchSpace:
     @property
     def largest(self) -> SubnetConfig:
         """The member with the most layers, units, heads and bits, and without zeros: the teacher of all others."""
-        layers = (LayerConfig(self.widths[-1], self.bits[-1], self.heads[-1] if self.heads else None),) * self.depths[
-            -1
-        ]
-        return SubnetConfig(layers, () if self.decoder is None else self.decoder.largest.layers)
+        width, bits, heads = self.widths[-1], self.bits[-1], self.heads[-1] if self.heads else None
+        layer = LayerConfig(width, bits, heads, inputs_per_scale=self._groups(bits)[-1])
+        return SubnetConfig((layer,) * self.depths[-1], () if self.decoder is None else self.decoder.largest.layers)
 
     @property
     def smallest(self) -> SubnetConfig:
@@ -95,8 +102,8 @@ class SearchSpace:
     def uniform_members(self) -> Iterator[SubnetConfig]:
         """The members whose layers are all equal (those of the encoder, and those of the decoder).
 
-        From the largest to the smallest: by depth, then width, heads, bits and sparsity of the encoder, then likewise
-        of the decoder; if they choose together, by the depths of both, then their widths, heads, bits and sparsities.
+        From the largest to the smallest: by depth, then width, heads, bits, scale groups and sparsity of the encoder,
+        then likewise of the decoder; if they choose together, by the depths of both, then likewise of both.
         """
         yield self.largest
         yield from (member for member in self._uniform() if member != self.largest)
@@ -191,6 +198,9 @@ class SearchSpace:
             values += f", {_either(self.bits)} bits and a sparsity of {sparsities}"
         else:
             values += f" and {_either(self.bits)} bits"
+        if self.scale_groups:
+            sizes = _either("all" if size is None else size for size in self.scale_groups)
+            values += f", below {FULL_PRECISION} bits a scale for {sizes} inputs"
         if not self.layerwise:
             values += ", the same in every layer"
         if self.decoder is not None:
@@ -198,15 +208,20 @@ class SearchSpace:
         return values
 
     def _layer_choices(self) -> list[LayerConfig]:
-        """All that a layer can be, the smallest first: by width, then heads, then bits, then sparsity."""
+        """All that a layer can be, the smallest first: by width, heads, bits, scale groups, then sparsity."""
         numbers_of_heads = self.heads or (None,)
         return [
-            LayerConfig(width, bits, heads, sparsity, group)
+            LayerConfig(width, bits, heads, sparsity, group, inputs)
             for width in self.widths
             for heads in numbers_of_heads
             for bits in self.bits
+            for inputs in self._groups(bits)
             for sparsity, group in self._zeros()
         ]
+
+    def _groups(self, bits: int) -> tuple[int | None, ...]:
+        """How many inputs share a scale at a precision, the fewest scales first."""
+        return (self.scale_groups or (None,)) if bits < FULL_PRECISION else (None,)
 
     def _zeros(self) -> list[tuple[float, int | None]]:
         """Sparsities, the largest first, with the M of N:M."""
@@ -246,9 +261,14 @@ class SearchSpace:
                 f"{' and '.join(f'{name}.layerwise=true' for name in layerwise)}. Make that false, or leave "
                 "space.together out."
             )
-        dimensions = ("depths", "widths", "heads", "bits", "sparsities")
+        dimensions = ("depths", "widths", "heads", "bits", "sparsities", "scale_groups")
         pairs = {name: (getattr(self, name), getattr(self.decoder, name)) for name in dimensions}
         return Pairs(**pairs, group=_group(self.pattern or self.decoder.pattern))
+
+
+def _number_of_scales(inputs: int | None) -> float:
+    """Grows with the number of scales that groups of so many inputs make; None is the least."""
+    return -math.inf if inputs is None else -inputs
 
 
 def _group(pattern: Pattern | None) -> int | None:

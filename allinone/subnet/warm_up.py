@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, replace
 
+from allinone.subnet.config import FULL_PRECISION
 from allinone.subnet.space import SearchSpace
 
 _DIMENSIONS = {  # and their values in a space
     "bits": "bits",
+    "scale_groups": "scale_groups",
     "heads": "heads",
     "width": "widths",
     "depth": "depths",
@@ -24,8 +26,8 @@ class WarmUp:
 
     Args:
         steps: until the warm-up is over; a sampler counts batches.
-        order: in which the dimensions open, of bits, heads, width, depth and sparsity; one that is left out is open
-            from the beginning.
+        order: in which the dimensions open, of bits, scale_groups, heads, width, depth and sparsity; one that is left
+            out is open from the beginning.
     """
 
     steps: int
@@ -55,4 +57,6 @@ def _without(space: SearchSpace, closed: list[str]) -> SearchSpace:
     only = {dimension: getattr(space, dimension)[-1:] for dimension in closed}
     if "sparsities" in only and space.sparsities:
         only["sparsities"] = (0.0,)
+    if only.get("bits") == (FULL_PRECISION,):
+        only["scale_groups"] = ()
     return replace(space, **only, decoder=None if space.decoder is None else _without(space.decoder, closed))

@@ -14,7 +14,7 @@ from allinone.models import (
     TransformerLayout,
     WaveformLayout,
 )
-from allinone.quantization import AbsMax, Lsq, PerChannel, PerGroup, PerTensor
+from allinone.quantization import AbsMax, AbsMean, Lsq, PerChannel, PerGroup, PerTensor
 from allinone.sparsity import Blocks, NOfM, Unstructured
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
 from allinone.text import BpeTokenizer, CharTokenizer, SentencePieceTokenizer, VocabularyTokenizer
@@ -23,6 +23,7 @@ _KINDS = {
     kind.__name__: kind
     for kind in (
         AbsMax,
+        AbsMean,
         Blocks,
         BpeTokenizer,
         CharTokenizer,

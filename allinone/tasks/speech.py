@@ -96,7 +96,7 @@ class SpeechTask(nn.Module):
         super().__init__()
         require_output(layout, ctc, attention)
         refuse_misfit(layout, space, attention)
-        refuse_uneven_groups(layout, space, attention, quantizer.granularity)
+        refuse_uneven_groups(layout, space, attention, quantizer)
         refuse_uneven_patterns(layout, space, attention)
         if features.bands != layout.bands:
             raise ValueError(

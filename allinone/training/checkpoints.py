@@ -11,6 +11,9 @@ from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from allinone.tasks.description import describe
+from allinone.tasks.speech import SpeechTask
+
 logger = logging.getLogger(__name__)
 
 BEST = "best.ckpt"
@@ -126,6 +129,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def about_network(task: SpeechTask) -> dict[str, Any]:
+    """What rebuilds a supernet, as plain values."""
+    return {
+        "layout": describe(task.layout),
+        "attention": describe(task.attention),
+        "ctc": task.ctc,
+        "space": describe(task.space),
+        "tokenizer": describe(task.tokenizer),
+        "quantizer": describe(task.quantizer),
+        "features": describe(task.features.settings),
+    }
+
+
 def write_model(source: Path, target: Path) -> None:
     """Writes what is worth keeping of a checkpoint: matrices in half precision, no optimiser, no averaging state.
 
@@ -137,6 +153,23 @@ def write_model(source: Path, target: Path) -> None:
         for name, weight in checkpoint["state_dict"].items()
     }
     _write({"allinone": checkpoint["allinone"], "state_dict": state}, target)
+
+
+def write_untrained(about: Mapping[str, Any], state: Mapping[str, Tensor], target: Path) -> None:
+    """Writes a checkpoint of a network that nothing has trained, with matrices in half precision where none is lost.
+
+    Args:
+        about: what rebuilds the network, as a run's checkpoint has it.
+        state: of the network.
+        target: the file.
+    """
+    kept = {f"task.{name}": _without_loss(weight.detach()) for name, weight in state.items()}
+    _write({"allinone": dict(about), "state_dict": kept}, target)
+
+
+def _without_loss(weight: Tensor) -> Tensor:
+    half = weight.half() if weight.is_floating_point() else weight
+    return half.clone() if torch.equal(half.to(weight.dtype), weight) else weight.clone()
 
 
 def add_statistics(path: Path, statistics: Mapping[str, Mapping[str, Tensor]]) -> None:

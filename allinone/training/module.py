@@ -13,10 +13,10 @@ from allinone.data.batch import Batch
 from allinone.decoding import Greedy
 from allinone.scoring import ErrorCounts
 from allinone.subnet import Sampler
-from allinone.tasks.description import describe
 from allinone.tasks.evaluation import Evaluation
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
+from allinone.training.checkpoints import about_network
 from allinone.training.ledger import Ledger
 from allinone.training.objective import Objective
 from allinone.training.one_pass import Draw, assign, one_pass, touch_all
@@ -203,15 +203,8 @@ class OnePassModule(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what rebuilds the network, and the ledger; plain values only, so that nothing needs unpickling."""
-        task = self.task
         checkpoint["allinone"] = {
-            "layout": describe(task.layout),
-            "attention": describe(task.attention),
-            "ctc": task.ctc,
-            "space": describe(task.space),
-            "tokenizer": describe(task.tokenizer),
-            "quantizer": describe(task.quantizer),
-            "features": describe(task.features.settings),
+            **about_network(self.task),
             "origin": self.origin,
             "position": cast(Any, self.trainer).datamodule.state(self.trainer.global_step * self.accumulate),
             "ledger": self.ledger.summary()["parts"],

@@ -26,7 +26,7 @@ from allinone.models import (
     wav2vec2_base,
 )
 from allinone.models.published_config import write_config
-from allinone.quantization import AbsMax, Lsq
+from allinone.quantization import AbsMax, AbsMean, Lsq
 from allinone.sparsity import Adam, EveryK, FewShot, Magnitude, OneShot, StraightThrough, Taylor
 from allinone.subnet import SandwichSampler, SearchSpace, WarmUp
 from allinone.text import BpeTokenizer, Tokenizer
@@ -52,7 +52,7 @@ KINDS: dict[str, Any] = {
     "network": (ConformerLayout, TransformerLayout, EmformerTransducerLayout),
     "objective": Objective,
     "optimizer": AdamW,
-    "quantizer": (Lsq, AbsMax),
+    "quantizer": (Lsq, AbsMax, AbsMean),
     "space": SearchSpace,
     "straight_through": (StraightThrough, type(None)),
     "trainer": FitSettings,
@@ -197,6 +197,14 @@ def test_every_space_may_have_numbers_of_heads_and_has_none_unless_asked(name):
     )
     assert (whole.heads, elastic.heads) == ((), (2, 4))
     assert elastic.largest.encoder.name == f"{whole.largest.encoder.name}-h4"
+
+
+@pytest.mark.parametrize("name", [name for group, name in FILES if group == "space"])
+def test_every_space_may_have_scale_groups_and_has_none_unless_asked(name):
+    groups = ["space.scale_groups=[null,64,16]", "space.bits=[4]"]
+    whole, grouped = (instantiate(compose("train", f"space={name}", *more).space) for more in ([], groups))
+    assert (grouped.scale_groups, grouped.largest.layers[0].inputs_per_scale) == ((None, 64, 16), 16)
+    assert whole.scale_groups == () or name.startswith("usm_lite")
 
 
 @pytest.mark.parametrize(

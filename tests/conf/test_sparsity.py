@@ -12,7 +12,9 @@ from allinone.sparsity import Blocks
 from allinone.subnet import CubicGrowth
 
 CONF = Path(__file__).parents[2] / "conf"
-SPACES = sorted({path.stem for path in (CONF / "space").glob("*.yaml")} - {"omni_emformer", "conformer_small_sparse"})
+SPACES = sorted(
+    {path.stem for path in (CONF / "space").glob("*.yaml")} - {"omni_emformer", "conformer_small_sparse", "usm_lite_2b"}
+)
 
 
 def compose(*overrides: str) -> DictConfig:

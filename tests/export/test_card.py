@@ -30,6 +30,13 @@ def test_a_decoder_part_is_told_apart_from_the_encoder(tmp_path):
     )
 
 
+def test_scale_groups_are_told_where_a_member_has_them(tmp_path):
+    manifest = replace(Manifest.read(write(tmp_path / "member")), member="2-32-4bit-g16")
+    assert "2 layers of 32 feed-forward units and 4 bits per weight, a scale for every 16 inputs." in model_card(
+        manifest, 29
+    )
+
+
 def test_a_number_of_heads_is_told_where_a_member_has_one(tmp_path):
     manifest = replace(Manifest.read(write(tmp_path / "member")), member="2-32-4bit-h2+1-32-4bit-h1")
     layers = (

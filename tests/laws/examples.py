@@ -52,6 +52,7 @@ def make_task(
     tokenizer: CharTokenizer | None = None,
     sparsities: tuple[float, ...] = (),
     pattern: Pattern | None = None,
+    scale_groups: tuple[int | None, ...] = (),
     straight_through: StraightThrough | None = None,
     **changes: Any,
 ) -> SpeechTask:
@@ -68,6 +69,7 @@ def make_task(
             heads=heads,
             sparsities=sparsities,
             pattern=pattern,
+            scale_groups=scale_groups,
         ),
         straight_through=straight_through,
         tokenizer=tokenizer or CharTokenizer(),

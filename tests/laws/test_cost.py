@@ -147,3 +147,15 @@ def test_multiply_accumulates_are_half_the_operations_of_a_10_s_utterance(layout
         network.head(network.encoder(features, lengths)[0])
     macs = system_cost(layout, None, member, Lsq(), tokenizer.vocab_size).macs
     assert macs == pytest.approx(counter.get_total_flops() / 2 / 10, rel=1e-9)
+
+
+@pytest.mark.parametrize("front_end_bits", [None, 32])
+def test_stored_bytes_of_members_with_groups_of_their_own_are_those_of_their_effective_weights(front_end_bits):
+    task = make_task(
+        quantizer=AbsMax(), scale_groups=(None, 4, 2), layerwise=True, front_end_bits=front_end_bits, attention=DECODER
+    )
+    for name in ("2-24-2bit-g4", "2-12-8bit-g2", "1-24-4bit-g2+1-12-3bit+1-24-32bit"):
+        member = task.space.parse(name)
+        assert task.cost(member).bytes_stored == stored_bytes(task, member)
+        scale = task.weights(member)["encoder.layers.0.attention.query.weight"].scale  # pyright: ignore
+        assert scale.shape == (16, 16 // (member.layers[0].inputs_per_scale or 16))

@@ -113,6 +113,12 @@ def test_extracted_subnet_equals_elastic_subnet_after_training(kind):
         assert_parity(task, member)
 
 
+@pytest.mark.parametrize("name", ["3-24-2bit-g4", "2-12-8bit-g2", "1-24-4bit-g2+1-12-3bit-g4+1-24-32bit"])
+def test_extracted_subnet_equals_elastic_subnet_with_scale_groups_of_its_own(name):
+    task = perturb(make_task(quantizer=AbsMax(), scale_groups=(2, 4, None), layerwise=True, front_end_bits=None))
+    assert_parity(task, task.space.parse(name))
+
+
 @pytest.mark.parametrize("kind", [{}, HEADS | {"head_dim": 6}], ids=["all heads", "heads"])
 def test_extracted_subnet_equals_elastic_subnet_after_save_and_load(kind):
     task, batch = perturb(make_task(layerwise=True, **kind)), make_batch()

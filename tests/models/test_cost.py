@@ -107,7 +107,7 @@ def test_as_many_weights_are_counted_as_survival_levels_keep(pattern, sparsities
                 rows, columns = specs[full].shape
                 expected[full] = int((levels[:rows, :columns] >= layer.threshold).sum())
         assert cost.bytes == pytest.approx(
-            sum(expected[name] * spec.paper_bits / 8 + masks(spec, pattern) for name, spec in specs.items())
+            sum(counted(spec, pattern, expected[name]) * spec.paper_bits / 8 for name, spec in specs.items())
         )
         dense = encoder_cost(layout, SubnetConfig((replace(layer, sparsity=0.0, group=None),) * 2), GRANULARITY)
         assert (cost.parameters, cost.macs) == (dense.parameters, dense.macs)
@@ -118,9 +118,19 @@ def test_as_many_weights_are_counted_as_survival_levels_keep(pattern, sparsities
         assert cost.bytes_stored == dense.bytes_stored - saved + indices
 
 
-def masks(spec: TensorSpec, pattern: Pattern) -> float:
-    """USM-Lite counts one bit for each weight of a matrix with N:M, Omni-sparsity none."""
-    return prod(spec.shape) / 8 if spec.threshold and pattern.group else 0
+def counted(spec: TensorSpec, pattern: Pattern, kept: int) -> int:
+    """USM-Lite counts N:M in the bits of each weight, Omni-sparsity the weights that are kept."""
+    return prod(spec.shape) if pattern.group else kept
+
+
+def test_all_weights_of_a_layer_are_counted_with_the_zeros_and_scales_that_its_name_tells():
+    layout = make_layout(front_end_bits=None)
+    for name, bits in (("8bit", 8), ("2bit-g8", 2 + 32 / 8), ("4bit-2of4", 4 / 2 + 1), ("2bit-g4-1of4", 2 / 4 + 8 + 1)):
+        specs = list(layout.tensors(SubnetConfig.parse(f"2-24-{name}")))
+        assert {spec.paper_bits for spec in specs} == {bits}
+    matrices = {spec.name for spec in specs if spec.inputs_per_scale == 4}
+    assert matrices == {spec.name for spec in specs if spec.prunable}
+    assert {spec.inputs_per_scale for spec in specs if spec.name not in matrices} == {None}
 
 
 def index_of(spec: TensorSpec, pattern: Pattern, kept: int) -> int:
@@ -140,7 +150,7 @@ def test_bands_are_what_each_narrower_layer_adds():
     ("name", "per_cent"), [("32bit-2of4", 53.1), ("32bit-1of4", 28.1), ("4bit-2of4", 9.4), ("2bit-2of4", 6.25)]
 )
 def test_n_of_m_takes_what_usm_lite_prints(name, per_cent):
-    """Weights of 32 bits are 100 per cent; the linear maps of a layer, one mask bit for each weight."""
+    """Weights of 32 bits are 100 per cent; one mask bit for each weight."""
     space = SearchSpace((1,), (24,), (32,), sparsities=(0.5,), pattern=NOfM(4))
     layer = SubnetConfig.parse(f"1-24-{name}").layers
 
@@ -153,9 +163,9 @@ def test_n_of_m_takes_what_usm_lite_prints(name, per_cent):
 
 def test_a_two_of_four_code_stores_int4_in_less_than_its_mask():
     """USM-Lite counts 9.4 % of 32 bits; 3 bits for a group of four make 2 * 4 + 3 bits of 128, which are 8.6 %."""
-    spec = TensorSpec("matrix", (64, 64), 4, 4, prunable=True, threshold=2)
+    spec = TensorSpec("matrix", (64, 64), 4, SubnetConfig.parse("1-64-4bit-2of4").layers[0].paper_bits, threshold=2)
     kept, index = kept_count(NOfM(4), (64 * 64,), 2), index_encoding(NOfM(4), 1024, 0, 2)[1]
-    cost = spec.cost(num_scales=0, kept=kept, index_bytes=index, mask_bytes=64 * 64 / 8)
+    cost = spec.cost(num_scales=0, kept=kept, index_bytes=index, paper_kept=64 * 64)
     assert (cost.bytes, cost.bytes_stored) == (64 * 64 * 4 * (8 + 4) / 128, 64 * 64 * 4 * (8 + 3) / 128)
 
 

@@ -71,6 +71,7 @@ def test_impossible_warm_ups_are_refused():
         WarmUp(0)
     for order, found in (((), "none"), (("bits", "bits"), "bits, bits"), (("depth", "size"), "depth, size")):
         with pytest.raises(
-            ValueError, match=rf"some of bits, heads, width, depth, sparsity, each once; found {found}\. Correct it"
+            ValueError,
+            match=rf"some of bits, scale_groups, heads, width, depth, sparsity, each once; found {found}\. Correct it",
         ):
             WarmUp(10, order)
