@@ -4,17 +4,21 @@ from allinone.quantization.absmax import AbsMax
 from allinone.quantization.affine import Quantised, fake_quantise, integer_range, quantise
 from allinone.quantization.granularity import Granularity, PerChannel, PerGroup, PerTensor, narrow
 from allinone.quantization.learned import Lsq
+from allinone.quantization.nested import NESTED_BITS, Nested, coarser
 from allinone.quantization.quantizer import Quantizer
 
 __all__ = [
+    "NESTED_BITS",
     "AbsMax",
     "Granularity",
     "Lsq",
+    "Nested",
     "PerChannel",
     "PerGroup",
     "PerTensor",
     "Quantised",
     "Quantizer",
+    "coarser",
     "fake_quantise",
     "integer_range",
     "narrow",

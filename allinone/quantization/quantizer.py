@@ -1,7 +1,7 @@
 """The protocol of quantisers: frozen values that hold no tensors."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
@@ -10,7 +10,13 @@ from allinone.quantization.granularity import Granularity
 
 
 class Quantizer(Protocol):
-    """Turns a weight into few bits. Whatever it learns is handed in, so that sub-networks can share it."""
+    """Turns a weight into few bits. Whatever it learns is handed in, so that sub-networks can share it.
+
+    Attributes:
+        nested: whether fewer bits are the first ones of more, so that all precisions share one row of learned scales.
+    """
+
+    nested: ClassVar[bool]
 
     @property
     def granularity(self) -> Granularity:
@@ -18,7 +24,7 @@ class Quantizer(Protocol):
         ...
 
     def initial_log_scales(self, weight: Tensor, bits: Sequence[int]) -> Tensor | None:
-        """Starting values of learned scales, a row for each bit-width; None where nothing is learned."""
+        """Starting values of learned scales, a row for each bit-width, or one if nested; None where nothing is learned."""
         ...
 
     def log_scale_shape(self, shape: Sequence[int]) -> tuple[int, ...] | None:

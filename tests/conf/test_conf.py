@@ -26,7 +26,7 @@ from allinone.models import (
     wav2vec2_base,
 )
 from allinone.models.published_config import write_config
-from allinone.quantization import AbsMax, Lsq
+from allinone.quantization import AbsMax, Lsq, Nested
 from allinone.sparsity import Adam, EveryK, FewShot, Magnitude, OneShot, StraightThrough, Taylor
 from allinone.subnet import SandwichSampler, SearchSpace, WarmUp
 from allinone.text import BpeTokenizer, Tokenizer
@@ -52,7 +52,7 @@ KINDS: dict[str, Any] = {
     "network": (ConformerLayout, TransformerLayout, EmformerTransducerLayout),
     "objective": Objective,
     "optimizer": AdamW,
-    "quantizer": (Lsq, AbsMax),
+    "quantizer": (Lsq, Nested, AbsMax),
     "space": SearchSpace,
     "straight_through": (StraightThrough, type(None)),
     "trainer": FitSettings,
