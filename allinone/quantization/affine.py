@@ -81,9 +81,9 @@ def round_(ratio: Tensor, finer: int = 0) -> Tensor:
 def fake_quantise(weight: Tensor, scale: Tensor, bits: int, finer: int = 0) -> Tensor:
     """The weight that :func:`quantise` stores, in floating point and differentiable.
 
-    Equal, bit for bit, to ``quantise(weight, scale, bits, finer).dequantise()``. The gradient of rounding is straight-through
-    (LSQ, Esser et al. 2020, Eq. 3 and 5): one inside the range, nothing for a clamped weight; the gradient of the scale
-    is divided by sqrt(weights per scale * largest integer), LSQ section 2.2.
+    Equal, bit for bit, to ``quantise(weight, scale, bits, finer).dequantise()``. The gradient of rounding is
+    straight-through (LSQ, Esser et al. 2020, Eq. 3 and 5): one inside the range, nothing for a clamped weight; the
+    gradient of the scale is divided by sqrt(weights per scale * largest integer), LSQ section 2.2.
     """
     blocks, shape = in_blocks(weight, scale.shape)
     if blocks is weight:

@@ -24,7 +24,7 @@ class Quantizer(Protocol):
         ...
 
     def initial_log_scales(self, weight: Tensor, bits: Sequence[int]) -> Tensor | None:
-        """Starting values of learned scales, a row for each bit-width, or one if nested; None where nothing is learned."""
+        """Starting values of learned scales, a row for each bit-width (nested: one); None where nothing is learned."""
         ...
 
     def log_scale_shape(self, shape: Sequence[int]) -> tuple[int, ...] | None:
