@@ -95,21 +95,24 @@ def _weights(manifest: Manifest, folder: Path, bits: int | None) -> dict[str, We
     if bits is None or manifest.nested is None:
         manifest.check_files(folder)
         tensors = read_tensors(file)
-        stored, weights = payload(tensors), decode(tensors, manifest.tensors)
-    else:
-        manifest.check_files(folder, unread=(manifest.weights,))
-        reading, required = read_precision(file, manifest.tensors, bits), manifest.nested[str(bits)].get("sha256")
-        stored, weights = reading.bytes_stored, reading.weights
-        if reading.sha256 != required:
-            raise ValueError(
-                f"What is read of {file} for {bits} bits must have the sha256 {required}; found {reading.sha256}: it "
-                f"was changed after the export. {AGAIN}"
-            )
-    if stored != manifest.bytes_stored:
+        _check_size(manifest, file, payload(tensors))
+        return decode(tensors, manifest.tensors)
+    manifest.check_files(folder, unread=(manifest.weights,))
+    reading, required = read_precision(file, manifest.tensors, bits), manifest.nested[str(bits)].get("sha256")
+    _check_size(manifest, file, reading.bytes_stored)
+    if reading.sha256 != required:
         raise ValueError(
-            f"{file} must hold {manifest.bytes_stored} bytes of tensors, as {FILE_NAME} says; found {stored}. {AGAIN}"
+            f"What is read of {file} for {bits} bits must have the sha256 {required}; found {reading.sha256}: it was "
+            f"changed after the export. {AGAIN}"
         )
-    return weights
+    return reading.weights
+
+
+def _check_size(manifest: Manifest, file: Path, found: int) -> None:
+    if found != manifest.bytes_stored:
+        raise ValueError(
+            f"{file} must hold {manifest.bytes_stored} bytes of tensors, as {FILE_NAME} says; found {found}. {AGAIN}"
+        )
 
 
 def artefact_weights(folder: Path) -> dict[str, Tensor]:
