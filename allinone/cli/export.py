@@ -22,9 +22,15 @@ def run(config: DictConfig) -> None:
     """Writes the directory and says what is in it."""
     if config.format not in _FORMATS:
         raise ValueError(f"format must be one of {', '.join(_FORMATS)}; found {config.format!r}. Choose one of these.")
+    if config.nested and config.format != "allinone":
+        raise ValueError(
+            f"nested=true requires format=allinone; found format={config.format}, which has one precision. "
+            "Leave one of them out."
+        )
     task, about = load_task(Path(config.checkpoint))
     member = task.space.parse(config.subnet)
     provide_statistics(task, [member], about, lambda: trained_data(task, about), device="cpu")
+    more = {"nested": True} if config.nested else {}
     folder = _FORMATS[config.format](
         task,
         member,
@@ -33,6 +39,7 @@ def run(config: DictConfig) -> None:
         data_hash=about["origin"].get("data_hash"),
         about_data=config.about_data,
         overwrite=config.overwrite,
+        **more,
     )
     if config.format == "huggingface":
         logger.info(
@@ -51,6 +58,8 @@ def run(config: DictConfig) -> None:
         manifest.bytes_stored / 1e6,
         manifest.ratio,
     )
+    for bits, of_it in (manifest.nested or {}).items():
+        logger.info("bits=%s reads %.2f MB of them: %s.", bits, of_it["bytes_read"] / 1e6, of_it["member"])
 
 
 def _rates(path: Path, member: SubnetConfig) -> dict[str, dict[str, float]]:

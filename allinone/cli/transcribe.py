@@ -84,7 +84,7 @@ def run(config: DictConfig, files: Sequence[str] = ()) -> None:
     if not audio:
         raise ValueError("Transcribing requires recordings; found none. Add audio=FILE, or paths after --.")
     references = None if config.references is None else _references(Path(config.references))
-    recogniser = load(config.model, decoder=instantiate(config.decoder))
+    recogniser = load(config.model, decoder=instantiate(config.decoder), bits=config.bits)
     transcripts = []
     for path in audio:
         transcript = _transcript(recogniser, path, references)

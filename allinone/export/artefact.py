@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from allinone.export.extract import as_float, load_weights
 from allinone.export.manifest import AGAIN, FILE_NAME, Manifest
+from allinone.export.nested import at_precision
 from allinone.export.tensors import Weight, decode, payload
+from allinone.export.weights_file import read_precision, read_tensors
 from allinone.layers import FeatureSettings
 from allinone.models import DecoderLayout, Layout
 from allinone.subnet import SearchSpace, SubnetConfig
@@ -53,27 +53,23 @@ class Artefact:
         return self.layout.frames(self.features.frames(samples))
 
 
-def read_artefact(folder: Path) -> Artefact:
+def read_artefact(folder: Path, bits: int | None = None) -> Artefact:
     """Reads an exported member after checking the presence, size and hash of every file.
 
+    Args:
+        folder: what `allinone export` wrote.
+        bits: of an export with nested=true, the precision that is read, and no more of the weights than it needs; None
+            reads all of them.
+
     Raises:
-        ValueError: if the folder is no exported member, or anything in it does not fit the rest.
+        ValueError: if the folder is no exported member, anything in it does not fit the rest, or it does not hold that
+            precision.
     """
     manifest = Manifest.read(folder)
-    manifest.check_files(folder)
-    weights_file, tokens_file = folder / manifest.weights, folder / manifest.tokens
-    try:
-        tensors = load_file(weights_file)
-    except safetensors.SafetensorError as error:
-        raise ValueError(
-            f"{weights_file} must be a safetensors file; found one that cannot be read ({error}). {AGAIN}"
-        ) from error
-    if payload(tensors) != manifest.bytes_stored:
-        raise ValueError(
-            f"{weights_file} must hold {manifest.bytes_stored} bytes of tensors, as {FILE_NAME} says; found "
-            f"{payload(tensors)}. {AGAIN}"
-        )
-    weights = decode(tensors, manifest.tensors)
+    if bits is not None:
+        manifest = at_precision(manifest, bits, folder)
+    weights = _weights(manifest, folder, bits)
+    tokens_file = folder / manifest.tokens
     layout, attention, ctc, features, tokenizer, space = _parts(manifest, folder)
     if tokens_file.read_bytes() != tokens_text(tokenizer.tokens).encode():
         raise ValueError(
@@ -92,6 +88,31 @@ def read_artefact(folder: Path) -> Artefact:
         tokenizer=tokenizer,
         space=space,
     )
+
+
+def _weights(manifest: Manifest, folder: Path, bits: int | None) -> dict[str, Weight]:
+    file = folder / manifest.weights
+    if bits is None or manifest.nested is None:
+        manifest.check_files(folder)
+        tensors = read_tensors(file)
+        _check_size(manifest, file, payload(tensors))
+        return decode(tensors, manifest.tensors)
+    manifest.check_files(folder, unread=(manifest.weights,))
+    reading, required = read_precision(file, manifest.tensors, bits), manifest.nested[str(bits)].get("sha256")
+    _check_size(manifest, file, reading.bytes_stored)
+    if reading.sha256 != required:
+        raise ValueError(
+            f"What is read of {file} for {bits} bits must have the sha256 {required}; found {reading.sha256}: it was "
+            f"changed after the export. {AGAIN}"
+        )
+    return reading.weights
+
+
+def _check_size(manifest: Manifest, file: Path, found: int) -> None:
+    if found != manifest.bytes_stored:
+        raise ValueError(
+            f"{file} must hold {manifest.bytes_stored} bytes of tensors, as {FILE_NAME} says; found {found}. {AGAIN}"
+        )
 
 
 def artefact_weights(folder: Path) -> dict[str, Tensor]:

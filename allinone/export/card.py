@@ -1,6 +1,7 @@
 """The model card of an exported member: what it is, how well it recognises, how to use it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from allinone.export.manifest import Manifest
 from allinone.subnet import LayerConfig, SubnetConfig
@@ -22,7 +23,7 @@ It is one member of a family that was trained in one run by `allinone`; nothing 
 |---|---|
 | encoder | {parameters:.2f} million parameters |
 | weights on disk | {stored:.2f} MB |
-| encoder by the papers' rule | {encoder:.2f} MB, {ratio:.1f} times smaller than the largest at 32 bits |
+{precisions}| encoder by the papers' rule | {encoder:.2f} MB, {ratio:.1f} times smaller than the largest at 32 bits |
 | multiply-accumulates | {macs:.0f} million per second of audio |
 | output | {tokens} tokens, {outputs} |
 {results}
@@ -59,6 +60,7 @@ def model_card(manifest: Manifest, num_tokens: int) -> str:
         layers=member_sentence(SubnetConfig.parse(manifest.member)),
         parameters=manifest.parameters / 1e6,
         stored=manifest.bytes_stored / 1e6,
+        precisions=_precision_row(manifest.nested or {}),
         encoder=manifest.bytes / 1e6,
         ratio=manifest.ratio,
         macs=manifest.macs / 1e6,
@@ -68,6 +70,12 @@ def model_card(manifest: Manifest, num_tokens: int) -> str:
         data=data_sentence(manifest.training_data.get("about"), manifest.training_data.get("hash")),
         version=manifest.versions.get("allinone", "of unknown version"),
     )
+
+
+def _precision_row(nested: Mapping[str, Mapping[str, Any]]) -> str:
+    """The precisions that one file holds, as a row of a table; nothing if there is one."""
+    read = (f"{bits} (reads {of_it['bytes_read'] / 1e6:.2f} MB)" for bits, of_it in nested.items())
+    return f"| precisions, as `bits=` | {', '.join(read)} |\n" if nested else ""
 
 
 def member_sentence(member: SubnetConfig) -> str:

@@ -135,14 +135,16 @@ def text_of(windows: Iterable[Sequence[Hypothesis]]) -> str:
     return " ".join(word for hypotheses in windows for word in hypotheses[0].text.split())
 
 
-def load(folder: str | os.PathLike[str], *, decoder: Decoder = GREEDY) -> Recogniser:
+def load(folder: str | os.PathLike[str], *, decoder: Decoder = GREEDY, bits: int | None = None) -> Recogniser:
     """Loads a member that was exported, after checking the hash of every file; nothing is ever unpickled.
 
     Args:
         folder: what `allinone export` wrote.
         decoder: how outputs become text, such as :class:`allinone.decoding.NgramBeam`.
+        bits: of an export with nested=true, which precision; no more of the weights is read than it needs. None: all.
 
     Raises:
-        ValueError: if the folder is no exported member, or is damaged; if the decoder lacks something.
+        ValueError: if the folder is no exported member, or is damaged; if it does not hold that precision; if the
+            decoder lacks something.
     """
-    return Recogniser(read_artefact(Path(folder)), decoder=decoder)
+    return Recogniser(read_artefact(Path(folder), bits), decoder=decoder)

@@ -10,6 +10,8 @@ header of a small network of few bits larger than 2 % of the file: it takes some
   along each dimension there is one scale for all entries, or one for each;
 * ``{"encoding": "grouped", ...}``: the same, with scales that cover several consecutive entries, but not all of them
   (:class:`allinone.quantization.Quantised`); their number divides that of the entries;
+* ``{"encoding": "planes", "shape": [...], "bits": 8, "scale": [...]}``: the same as either, but the integers stand in
+  bit planes, the most significant first (:mod:`allinone.quantization.planes`): fewer bits are read from the beginning;
 * ``{"encoding": "sparse", "values": v, "pattern": p, "threshold": t, "kept": n, "index": i, ...}``: a matrix whose
   weights are zero but for n of them. ``v`` is one of the above, whose fields follow; the n weights, or their integers,
   stand where all would stand, row by row, and after them, in ``packed``, which ones they are, written in the way i
@@ -19,7 +21,7 @@ header of a small network of few bits larger than 2 % of the file: it takes some
 Another way of storing is another encoding: readers refuse the encodings that they do not know.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import prod
 from types import MappingProxyType
 from typing import Any
@@ -28,8 +30,9 @@ import torch
 from torch import Tensor
 
 from allinone.export.zeros import Zeros, without_zeros
-from allinone.quantization import Quantised
+from allinone.quantization import Quantised, coarser
 from allinone.quantization.packing import pack, packed_bytes, unpack
+from allinone.quantization.planes import PLANES, pack_planes, planes_bytes, planes_needed, unpack_planes
 from allinone.sparsity import Kept
 
 Weight = Tensor | Quantised
@@ -40,12 +43,15 @@ PACKED, FLOATS = "packed", "floats"
 _DTYPES = {PACKED: torch.uint8, FLOATS: torch.float32}
 
 
-def encode(weights: Mapping[str, Weight], kept: Mapping[str, Kept] = DENSE) -> tuple[dict[str, Tensor], Table]:
+def encode(
+    weights: Mapping[str, Weight], kept: Mapping[str, Kept] = DENSE, nested: Collection[str] = ()
+) -> tuple[dict[str, Tensor], Table]:
     """The tensors that a file holds for these weights, and the table that describes them.
 
     Args:
         weights: by name, zeros included.
         kept: for each matrix of which weights were dropped, which ones were not.
+        nested: the matrices whose integers, of 8 bits, are stored in planes.
 
     Raises:
         ValueError: if a weight or a scale is not finite.
@@ -58,13 +64,14 @@ def encode(weights: Mapping[str, Weight], kept: Mapping[str, Kept] = DENSE) -> t
         entry: dict[str, Any] = {"encoding": "plain", "shape": list(values.shape)}
         if isinstance(weight, Quantised):
             encoding = "packed" if _broadcasts(weight.scale.shape, values.shape) else "grouped"
+            encoding = "planes" if name in nested else encoding
             entry |= {"encoding": encoding, "bits": weight.bits, "scale": list(weight.scale.shape)}
         index = None
         if name in kept:
             values, index, of_zeros = without_zeros(name, values, kept[name])
             entry |= {"encoding": "sparse", "values": entry["encoding"]} | of_zeros
         if isinstance(weight, Quantised):
-            streams[PACKED].append(pack(values, weight.bits))
+            streams[PACKED].append(pack_planes(values) if name in nested else pack(values, weight.bits))
             streams[FLOATS].append(_flat(name, weight.scale))
         else:
             streams[FLOATS].append(_flat(name, values))
@@ -74,14 +81,19 @@ def encode(weights: Mapping[str, Weight], kept: Mapping[str, Kept] = DENSE) -> t
     return {stream: torch.cat(pieces) for stream, pieces in streams.items() if pieces}, table
 
 
-def decode(tensors: Mapping[str, Tensor], table: Table) -> dict[str, Weight]:
+def decode(tensors: Mapping[str, Any], table: Table, bits: int = PLANES) -> dict[str, Weight]:
     """The weights that :func:`encode` turned into these tensors and this table.
+
+    Args:
+        tensors: of a file; or what reads slices of them only when it is asked for them.
+        table: how each weight is stored.
+        bits: of the integers that are wanted of those that are stored in planes.
 
     Raises:
         ValueError: if the table does not describe exactly these tensors.
     """
     streams = {stream: _Stream(stream, tensors) for stream in _DTYPES}
-    weights = {name: _decoded(name, entry, streams) for name, entry in table.items()}
+    weights = {name: _decoded(name, entry, streams, bits) for name, entry in table.items()}
     unknown = tensors.keys() - _DTYPES.keys()
     if unknown or not all(stream.exhausted for stream in streams.values()):
         raise ValueError(
@@ -114,6 +126,11 @@ class _Stream:
 
     def take(self, count: int, reader: str) -> Tensor:
         """The next ``count`` values."""
+        self.skip(count, reader)
+        return self.values[self.position - count : self.position]
+
+    def skip(self, count: int, reader: str) -> None:
+        """Goes on without reading them."""
         if self.position + count > len(self.values):
             left = len(self.values) - self.position
             raise ValueError(
@@ -121,10 +138,9 @@ class _Stream:
                 "Export the member again."
             )
         self.position += count
-        return self.values[self.position - count : self.position]
 
 
-def _decoded(name: str, entry: Mapping[str, Any], streams: Mapping[str, _Stream]) -> Weight:
+def _decoded(name: str, entry: Mapping[str, Any], streams: Mapping[str, _Stream], wanted: int) -> Weight:
     encoding, shape = entry.get("encoding"), _shape(name, entry, "shape")
     zeros = Zeros.read(name, entry, shape) if encoding == "sparse" else None
     stored = encoding if zeros is None else entry.get("values")
@@ -135,17 +151,24 @@ def _decoded(name: str, entry: Mapping[str, Any], streams: Mapping[str, _Stream]
 
     if stored == "plain":
         return whole(streams[FLOATS].take(count, name))
-    if stored not in ("packed", "grouped"):
+    if stored not in ("packed", "grouped", "planes"):
         raise ValueError(
-            f"Weights are stored as 'plain', 'packed' or 'grouped', or 'sparse' as one of these; found {stored!r} for "
-            f"{name}. Read it with the version of allinone that wrote it."
+            f"Weights are stored as 'plain', 'packed', 'grouped' or 'planes', or 'sparse' as one of these; found "
+            f"{stored!r} for {name}. Read it with the version of allinone that wrote it."
         )
     bits, scale = entry.get("bits"), _shape(name, entry, "scale")
-    if type(bits) is not int:
-        raise ValueError(f"The bits of {name} must be a whole number; found {bits!r}. Export the member again.")
+    if type(bits) is not int or (stored == "planes" and bits != PLANES):
+        required = f"{PLANES}" if stored == "planes" else "a whole number"
+        raise ValueError(f"The bits of {name} must be {required}; found {bits!r}. Export the member again.")
     fits, rule = (_broadcasts, "broadcast to") if stored == "packed" else (_divides, "divide")
     if len(scale) != len(shape) or not fits(scale, shape):
         raise ValueError(f"The scale of {name} must {rule} {shape}; found {scale}. Export the member again.")
+    if stored == "planes":
+        planes = planes_needed(wanted)
+        first = streams[PACKED].take(planes_bytes(count, planes), name)
+        streams[PACKED].skip(count - len(first), name)
+        integers, steps = whole(unpack_planes(first, planes, count)), 2.0 ** (PLANES - planes)
+        return coarser(Quantised(integers, steps * streams[FLOATS].take(prod(scale), name).view(scale), planes), wanted)
     integers = whole(unpack(streams[PACKED].take(packed_bytes(count, bits), name), bits, (count,)))
     return Quantised(integers, streams[FLOATS].take(prod(scale), name).view(scale), bits)
 

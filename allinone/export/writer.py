@@ -15,6 +15,7 @@ from allinone.export.card import model_card
 from allinone.export.extract import evaluation_copy
 from allinone.export.folder import complete_folder
 from allinone.export.manifest import Manifest, file_entry, is_exported_member
+from allinone.export.nested import describe_precisions, nested_names, precisions
 from allinone.export.tensors import encode, payload
 from allinone.export.verify import verify_outputs, verify_size
 from allinone.subnet import SubnetConfig
@@ -35,6 +36,7 @@ def write_artefact(
     data_hash: str | None = None,
     about_data: str | None = None,
     overwrite: bool = False,
+    nested: bool = False,
 ) -> Path:
     """Writes a member as a folder of its own, reads it back, and compares it with the supernet.
 
@@ -46,20 +48,24 @@ def write_artefact(
         data_hash: hash of the training data.
         about_data: a sentence or two for the model card: what the training data is, and its licence.
         overwrite: whether an earlier export in ``folder`` may be replaced.
+        nested: whether members that differ from this one, of 8 bits, in bits alone can be read from the same file.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: if there is no such member, the folder holds something else, or results, weights or outputs are
-            not finite; the folder is then as it was before.
+        ValueError: if there is no such member, or there are none to be nested in it, the folder holds something else,
+            or results, weights or outputs are not finite; the folder is then as it was before.
         RuntimeError: if what was written is not the supernet's member; the folder is then as it was before.
     """
     folder = Path(folder)
     check_results(results or {})
     with complete_folder(folder, replaceable=is_exported_member if overwrite else nothing) as partial:
         task = evaluation_copy(task, subnet)
-        tensors, table = encode(task.weights(subnet), task.kept(subnet))
+        members = precisions(task, subnet) if nested else {}
+        weights = task.weights(subnet)
+        names = nested_names(weights, task.weights(members[min(members)])) if members else ()
+        tensors, table = encode(weights, task.kept(subnet), names)
         (partial / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))  # save_file would hide it from others
         (partial / TOKENS).write_bytes(tokens_text(task.tokenizer.tokens).encode())
         cost = task.cost(subnet)
@@ -86,11 +92,14 @@ def write_artefact(
             results=None if results is None else {split: dict(rates) for split, rates in results.items()},
             versions=versions(),
             files={},
+            nested=describe_precisions(task, members, partial / WEIGHTS, table) or None,
         )
         (partial / CARD).write_text(model_card(manifest, task.tokenizer.vocab_size), encoding="utf-8")
         manifest = replace(manifest, files={name: file_entry(partial / name) for name in (WEIGHTS, TOKENS, CARD)})
         manifest.write(partial)
         verify_outputs(read_artefact(partial).network, task, subnet)
+        for bits, member in members.items():
+            verify_outputs(read_artefact(partial, bits).network, task, member)
     return folder
 
 

@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from allinone.layers.axes import Axis
 from allinone.layers.pruning import Pruning, linear_weights
-from allinone.quantization import Quantised, Quantizer, grouped, narrow
+from allinone.quantization import NESTED_BITS, Quantised, Quantizer, grouped, narrow
 from allinone.sparsity import Kept, masked, survival_levels
 from allinone.subnet import FULL_PRECISION, LayerConfig
 
@@ -77,7 +77,8 @@ class Elastic(nn.Module):
         self.log_scales = nn.ParameterDict()
         for name, weight in module.named_parameters() if self.bits else ():
             if weight.dim() > 1 and (shape := quantizer.log_scale_shape(weight.shape)) is not None:
-                self.log_scales[_key(name)] = nn.Parameter(weight.new_zeros((len(self.bits), *shape)))
+                rows = 1 if quantizer.nested else len(self.bits)
+                self.log_scales[_key(name)] = nn.Parameter(weight.new_zeros((rows, *shape)))
         if first_scales:
             self.initialise_scales()
             self.initialise_levels()
@@ -125,9 +126,10 @@ class Elastic(nn.Module):
     def take_over_scale(self, name: str, stored: Quantised) -> None:
         """Sets the scale of one weight and precision to that of a stored weight, where this module learns one."""
         if _key(name) in self.log_scales and stored.bits in self.bits:
-            row = self.log_scales[_key(name)][self.bits.index(stored.bits)]
+            row = self.log_scales[_key(name)][self._row(stored.bits)]
             if row.shape == stored.scale.shape and _share_alike(self.module.get_parameter(name), stored):
-                row.copy_(stored.scale.log())
+                finer = NESTED_BITS - stored.bits if self.quantizer.nested else 0
+                row.copy_((stored.scale * 2.0**-finer).log())
 
     @torch.no_grad()
     def take_over_mean(self, name: str, mean: Tensor) -> None:
@@ -199,7 +201,11 @@ class Elastic(nn.Module):
         if _key(name) not in self.log_scales:
             return None
         rows = self.log_scales[_key(name)]
-        return narrow(rows[self.bits.index(bits)], self.quantizer.granularity.scale_shape(weight.shape))
+        return narrow(rows[self._row(bits)], self.quantizer.granularity.scale_shape(weight.shape))
+
+    def _row(self, bits: int) -> int:
+        """Of the learned scales, which one is for that precision."""
+        return 0 if self.quantizer.nested else self.bits.index(bits)
 
 
 def beside(config: LayerConfig) -> LayerConfig:

@@ -5,18 +5,22 @@ from allinone.quantization.absmean import AbsMean
 from allinone.quantization.affine import Quantised, fake_quantise, integer_range, quantise
 from allinone.quantization.granularity import Granularity, PerChannel, PerGroup, PerTensor, narrow
 from allinone.quantization.learned import Lsq, least_squares_scale
+from allinone.quantization.nested import NESTED_BITS, Nested, coarser
 from allinone.quantization.quantizer import Quantizer, grouped
 
 __all__ = [
+    "NESTED_BITS",
     "AbsMax",
     "AbsMean",
     "Granularity",
     "Lsq",
+    "Nested",
     "PerChannel",
     "PerGroup",
     "PerTensor",
     "Quantised",
     "Quantizer",
+    "coarser",
     "fake_quantise",
     "grouped",
     "integer_range",

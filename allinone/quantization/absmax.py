@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -16,6 +17,7 @@ class AbsMax:
     """Dynamic scales, max |weight| / (2^(bits - 1) - 1), as in USM-Lite (section 2.1)."""
 
     granularity: Granularity = field(default_factory=PerChannel)
+    nested: ClassVar[bool] = False
 
     def initial_log_scales(self, weight: Tensor, bits: Sequence[int]) -> None:
         """None: this quantiser has no parameters."""

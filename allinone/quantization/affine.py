@@ -57,25 +57,38 @@ def _are_whole_groups(entries: Tensor, each: int) -> bool:
     return torch.equal(entries, (first[:, None] + torch.arange(each, device=entries.device)).flatten())
 
 
-def quantise(weight: Tensor, scale: Tensor, bits: int) -> Quantised:
-    """The integers nearest to ``weight / scale``, clamped to the range of ``bits``."""
+def quantise(weight: Tensor, scale: Tensor, bits: int, finer: int = 0) -> Quantised:
+    """The integers nearest to ``weight / scale``, clamped to the range of ``bits``; ``finer`` as in :func:`round_`."""
     low, high = integer_range(bits)
     blocks, shape = in_blocks(weight, scale.shape)
-    integers = (blocks / scale.reshape(shape)).round_().clamp_(low, high).to(torch.int8)
+    integers = round_(blocks / scale.reshape(shape), finer).clamp_(low, high).to(torch.int8)
     return Quantised(integers.reshape(weight.shape), scale, bits)
 
 
-def fake_quantise(weight: Tensor, scale: Tensor, bits: int) -> Tensor:
+def round_(ratio: Tensor, finer: int = 0) -> Tensor:
+    """Rounds weights, in units of their scale, to whole numbers, in place.
+
+    Args:
+        ratio: of any shape.
+        finer: 0: each to the nearest, halves to the even one. Else each to the nearest multiple of 2^-finer first, as
+            integers of so many bits more have them, and these to the nearest whole number, halves up.
+    """
+    if not finer:
+        return ratio.round_()
+    return ratio.mul_(2.0**finer).round_().mul_(2.0**-finer).add_(0.5).floor_()  # powers of two: nothing else rounds
+
+
+def fake_quantise(weight: Tensor, scale: Tensor, bits: int, finer: int = 0) -> Tensor:
     """The weight that :func:`quantise` stores, in floating point and differentiable.
 
-    Equal, bit for bit, to ``quantise(weight, scale, bits).dequantise()``. The gradient of rounding is straight-through
-    (LSQ, Esser et al. 2020, Eq. 3 and 5): one inside the range, nothing for a clamped weight; the gradient of the scale
-    is divided by sqrt(weights per scale * largest integer), LSQ section 2.2.
+    Equal, bit for bit, to ``quantise(weight, scale, bits, finer).dequantise()``. The gradient of rounding is
+    straight-through (LSQ, Esser et al. 2020, Eq. 3 and 5): one inside the range, nothing for a clamped weight; the
+    gradient of the scale is divided by sqrt(weights per scale * largest integer), LSQ section 2.2.
     """
     blocks, shape = in_blocks(weight, scale.shape)
     if blocks is weight:
-        return _FakeQuantise.apply(weight, scale, *integer_range(bits))  # pyright: ignore[reportReturnType]
-    quantised = _FakeQuantise.apply(blocks, scale.reshape(shape), *integer_range(bits))
+        return _FakeQuantise.apply(weight, scale, *integer_range(bits), finer)  # pyright: ignore[reportReturnType]
+    quantised = _FakeQuantise.apply(blocks, scale.reshape(shape), *integer_range(bits), finer)
     return quantised.reshape(weight.shape)  # pyright: ignore[reportOptionalMemberAccess]
 
 
@@ -92,18 +105,18 @@ class _FakeQuantise(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, scale: Tensor, low: int, high: int, finer: int) -> Tensor:
         ctx.save_for_backward(weight, scale)
-        ctx.range = low, high
+        ctx.range, ctx.finer = (low, high), finer
         if torch.compiler.is_compiling():  # which joins all this by itself
-            return (weight / scale).round_().clamp_(low, high) * scale
+            return round_(weight / scale, finer).clamp_(low, high) * scale
         quantised = torch.empty_like(weight)
         for rows, scales, out in _pieces(weight, scale, quantised):
-            torch.mul((rows / scales).round_().clamp_(low, high), scales, out=out)
+            torch.mul(round_(rows / scales, finer).clamp_(low, high), scales, out=out)
         return quantised
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         (gradient,) = gradients
         weight, scale = ctx.saved_tensors
         low, high = ctx.range
@@ -114,10 +127,10 @@ class _FakeQuantise(torch.autograd.Function):
             # zero at the ends, too
             out.copy_(torch.ops.aten.hardtanh_backward(above, ratio, low * _BEYOND, high * _BEYOND))
             if learned:  # d quantised / d scale = integer - (ratio if inside)
-                slope = ratio.round().clamp_(low, high).mul_(above).sub_(ratio.mul_(out))
+                slope = round_(ratio.clone(), ctx.finer).clamp_(low, high).mul_(above).sub_(ratio.mul_(out))
                 out_scale.copy_(slope.sum_to_size(*scales.shape))
         per_scale = weight.numel() / scale.numel()
-        return to_weight, to_scale / (per_scale * high) ** 0.5 if learned else None, None, None
+        return to_weight, to_scale / (per_scale * high) ** 0.5 if learned else None, None, None, None
 
 
 def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

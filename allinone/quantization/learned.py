@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ class Lsq:
     """
 
     granularity: Granularity = field(default_factory=PerChannel)
+    nested: ClassVar[bool] = False
 
     def initial_log_scales(self, weight: Tensor, bits: Sequence[int]) -> Tensor:
         """The logarithms of the scales that represent ``weight`` with the least squared error.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from torch import Tensor
 
@@ -11,7 +11,13 @@ from allinone.quantization.granularity import Granularity, PerGroup
 
 
 class Quantizer(Protocol):
-    """Turns a weight into few bits. Whatever it learns is handed in, so that sub-networks can share it."""
+    """Turns a weight into few bits. Whatever it learns is handed in, so that sub-networks can share it.
+
+    Attributes:
+        nested: whether fewer bits are the first ones of more, so that all precisions share one row of learned scales.
+    """
+
+    nested: ClassVar[bool]
 
     @property
     def granularity(self) -> Granularity:
@@ -19,7 +25,7 @@ class Quantizer(Protocol):
         ...
 
     def initial_log_scales(self, weight: Tensor, bits: Sequence[int]) -> Tensor | None:
-        """Starting values of learned scales, a row for each bit-width; None where nothing is learned."""
+        """Starting values of learned scales, a row for each bit-width (nested: one); None where nothing is learned."""
         ...
 
     def log_scale_shape(self, shape: Sequence[int]) -> tuple[int, ...] | None:

@@ -109,6 +109,7 @@ def _sizes(step: TrainingStep) -> tuple[int, list[int]]:
             bits = (front_end_bits,) if in_front else step.sampler.space.bits
             rows = sum(width != FULL_PRECISION for width in bits) if name.startswith(("front_end.", "layers.")) else 0
             if rows:
+                rows = 1 if step.quantizer.nested else rows
                 everything.append((rows * prod(step.quantizer.granularity.scale_shape(tuple(shape))), True))
     return sum(size for size, _ in everything), [size for size, trains in everything if trains and size]
 

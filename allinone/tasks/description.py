@@ -14,7 +14,7 @@ from allinone.models import (
     TransformerLayout,
     WaveformLayout,
 )
-from allinone.quantization import AbsMax, AbsMean, Lsq, PerChannel, PerGroup, PerTensor
+from allinone.quantization import AbsMax, AbsMean, Lsq, Nested, PerChannel, PerGroup, PerTensor
 from allinone.sparsity import Blocks, NOfM, Unstructured
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
 from allinone.text import BpeTokenizer, CharTokenizer, SentencePieceTokenizer, VocabularyTokenizer
@@ -34,6 +34,7 @@ _KINDS = {
         LogMelSettings,
         Lsq,
         NOfM,
+        Nested,
         PerChannel,
         PerGroup,
         PerTensor,

@@ -162,6 +162,12 @@ def test_a_layerwise_space_lists_its_ends_and_a_sample(call, here):
     assert "80 members, of which 5 are listed" in said.out
 
 
+def test_a_space_of_five_dimensions_tells_how_many_members_it_has(call, here):
+    """24 kinds of layers (2 widths, 2 numbers of heads, 3 precisions, dense or 2:4), and 4, 5 or 6 of them."""
+    said = call("subnets", "experiment=amazon_queen_all", "sample=3")
+    assert f"{24**4 + 24**5 + 24**6:,} members, of which 5 are listed" in said.out
+
+
 def test_members_with_fewer_heads_are_listed_after_wider_ones(call, here):
     said = call("subnets", "experiment=tiny_synthetic", "space.heads=[1,2]", "space.depths=[3]", "format=json")
     rows = {row["name"]: row for row in json.loads(said.out)}

@@ -12,9 +12,8 @@ from allinone.sparsity import Blocks
 from allinone.subnet import CubicGrowth
 
 CONF = Path(__file__).parents[2] / "conf"
-SPACES = sorted(
-    {path.stem for path in (CONF / "space").glob("*.yaml")} - {"omni_emformer", "conformer_small_sparse", "usm_lite_2b"}
-)
+HAVE_SOME = {"omni_emformer", "conformer_small_sparse", "conformer_small_all", "usm_lite_2b"}
+SPACES = sorted({path.stem for path in (CONF / "space").glob("*.yaml")} - HAVE_SOME)
 
 
 def compose(*overrides: str) -> DictConfig:
@@ -42,6 +41,18 @@ def test_omni_sparsity_has_a_dense_largest_member_and_a_million_million_sparse_o
     assert sampler.members(0, 0) == (space.largest,)
     assert [len(sampler.members(256 * update, 0)) for update in (50, 256)] == [2, 4]
     assert sampler.members(256 * 256, 0)[:2] == space.ends
+
+
+def test_one_space_has_all_five_dimensions_and_its_largest_member_is_dense():
+    """In each layer 2 widths x 2 numbers of heads x 3 precisions x dense or 2:4."""
+    config = compose("experiment=amazon_queen_all")
+    space = instantiate(config.space)
+    assert space.count() == 24**4 + 24**5 + 24**6
+    assert [member.name for member in space.ends] == ["6-512-8bit-h4", "4-256-2bit-h2-2of4"]
+    assert config.init == "recipes/amazon_queen/dense.ckpt"
+    members = instantiate(config.sampler)(space=space).members(0, 0)
+    assert members[:2] == space.ends
+    assert len(members) == 4
 
 
 @pytest.mark.parametrize(

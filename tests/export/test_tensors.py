@@ -58,7 +58,7 @@ def test_weights_that_are_not_finite_are_refused():
     [
         (
             {"encoding": "coded"},
-            r"'plain', 'packed' or 'grouped', or 'sparse' as one of these; found 'coded' for matrix\. Read it with the",
+            r"'packed', 'grouped' or 'planes', or 'sparse' as one of these; found 'coded' for matrix\. Read it with",
         ),
         ({"shape": [2, -3]}, r"The shape of matrix must be a list of sizes; found \[2, -3\]\. Export"),
         ({"shape": "2x3"}, r"The shape of matrix must be a list of sizes; found '2x3'\. Export"),

@@ -201,8 +201,8 @@ def assert_nothing_is_left(folder: Path) -> None:
 
 
 def test_outputs_that_differ_from_the_supernets_are_refused(monkeypatch, tmp_path):
-    def slightly_off(weights, kept):
-        tensors, table = encode(weights, kept)
+    def slightly_off(weights, kept, nested):
+        tensors, table = encode(weights, kept, nested)
         tensors["floats"][-1] += 1e-6
         return tensors, table
 
@@ -214,8 +214,8 @@ def test_outputs_that_differ_from_the_supernets_are_refused(monkeypatch, tmp_pat
 
 
 def test_tensors_of_other_bytes_than_announced_are_refused(monkeypatch, tmp_path):
-    def longer(weights, kept):
-        tensors, table = encode(weights, kept)
+    def longer(weights, kept, nested):
+        tensors, table = encode(weights, kept, nested)
         return tensors | {"packed": torch.cat([tensors["packed"], torch.zeros(1, dtype=torch.uint8)])}, table
 
     monkeypatch.setattr(writer, "encode", longer)

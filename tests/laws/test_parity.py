@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from allinone.quantization import AbsMax, Lsq, PerChannel, PerGroup, PerTensor
+from allinone.quantization import AbsMax, Lsq, Nested, PerChannel, PerGroup, PerTensor
 from allinone.subnet import SubnetConfig
 from allinone.tasks import SpeechNetwork
 from allinone.tasks.speech import SpeechTask
@@ -42,7 +42,7 @@ KINDS += [
     pytest.param(HEADS | {"positions": "rotary", "head_dim": 2, "convolution_norm": "batch"}, id="heads, rotary"),
 ]
 QUANTIZERS = [Lsq(PerChannel()), Lsq(PerTensor()), AbsMax(PerChannel()), AbsMax(PerTensor())]
-QUANTIZERS += [Lsq(PerGroup(2)), AbsMax(PerGroup(2))]
+QUANTIZERS += [Lsq(PerGroup(2)), AbsMax(PerGroup(2)), Nested(PerChannel()), Nested(PerGroup(2))]
 MEMBERS = [SubnetConfig.uniform(2, 12, bits) for bits in ALL_BITS] + [SubnetConfig.uniform(3, 24, 4), mixed_member()]
 ATTENTIVE = [SubnetConfig.uniform(2, 12, bits, heads=1 + bits % 2) for bits in ALL_BITS]
 ATTENTIVE += [SubnetConfig.uniform(3, 24, 4, heads=4), mixed_heads()]

@@ -12,7 +12,7 @@ from allinone.layers import LogMelSettings
 from allinone.layers.axes import Axis
 from allinone.layers.elastic import Elastic
 from allinone.models import conformer_small, conformer_switchboard, conformer_tiny, wav2vec2_base
-from allinone.quantization import AbsMax, Lsq, PerChannel, PerGroup, PerTensor
+from allinone.quantization import AbsMax, Lsq, Nested, PerChannel, PerGroup, PerTensor
 from allinone.subnet import BIT_WIDTHS, LayerConfig, SearchSpace, SubnetConfig
 from allinone.tasks import describe, restore
 from allinone.text import CharTokenizer, SentencePieceTokenizer
@@ -56,6 +56,7 @@ VALUES = [
     SubnetConfig.parse("1-64-8bit+2-32-4bit_1-16-32bit"),
     Lsq(PerTensor()),
     Lsq(PerChannel()),
+    Nested(PerGroup(32)),
     AbsMax(PerTensor()),
     AbsMax(PerGroup(64)),
     CharTokenizer("abc "),
