@@ -65,17 +65,19 @@ def quantise(weight: Tensor, scale: Tensor, bits: int) -> Quantised:
     return Quantised(integers.reshape(weight.shape), scale, bits)
 
 
-def fake_quantise(weight: Tensor, scale: Tensor, bits: int) -> Tensor:
+def fake_quantise(weight: Tensor, scale: Tensor, bits: int, shared: int | None = None) -> Tensor:
     """The weight that :func:`quantise` stores, in floating point and differentiable.
 
     Equal, bit for bit, to ``quantise(weight, scale, bits).dequantise()``. The gradient of rounding is straight-through
     (LSQ, Esser et al. 2020, Eq. 3 and 5): one inside the range, nothing for a clamped weight; the gradient of the scale
-    is divided by sqrt(weights per scale * largest integer), LSQ section 2.2.
+    is divided by sqrt(weights per scale * largest integer), LSQ section 2.2; ``shared`` stands for another number than
+    that of the weights per scale.
     """
     blocks, shape = in_blocks(weight, scale.shape)
+    shared = weight.numel() // max(1, scale.numel()) if shared is None else shared
     if blocks is weight:
-        return _FakeQuantise.apply(weight, scale, *integer_range(bits))  # pyright: ignore[reportReturnType]
-    quantised = _FakeQuantise.apply(blocks, scale.reshape(shape), *integer_range(bits))
+        return _FakeQuantise.apply(weight, scale, *integer_range(bits), shared)  # pyright: ignore[reportReturnType]
+    quantised = _FakeQuantise.apply(blocks, scale.reshape(shape), *integer_range(bits), shared)
     return quantised.reshape(weight.shape)  # pyright: ignore[reportOptionalMemberAccess]
 
 
@@ -92,9 +94,9 @@ class _FakeQuantise(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, scale: Tensor, low: int, high: int, shared: int) -> Tensor:
         ctx.save_for_backward(weight, scale)
-        ctx.range = low, high
+        ctx.range, ctx.shared = (low, high), shared
         if torch.compiler.is_compiling():  # which joins all this by itself
             return (weight / scale).round_().clamp_(low, high) * scale
         quantised = torch.empty_like(weight)
@@ -103,7 +105,7 @@ class _FakeQuantise(torch.autograd.Function):
         return quantised
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         (gradient,) = gradients
         weight, scale = ctx.saved_tensors
         low, high = ctx.range
@@ -116,8 +118,7 @@ class _FakeQuantise(torch.autograd.Function):
             if learned:  # d quantised / d scale = integer - (ratio if inside)
                 slope = ratio.round().clamp_(low, high).mul_(above).sub_(ratio.mul_(out))
                 out_scale.copy_(slope.sum_to_size(*scales.shape))
-        per_scale = weight.numel() / scale.numel()
-        return to_weight, to_scale / (per_scale * high) ** 0.5 if learned else None, None, None
+        return to_weight, to_scale / (ctx.shared * high) ** 0.5 if learned else None, None, None, None
 
 
 def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

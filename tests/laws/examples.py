@@ -7,9 +7,10 @@ import torch
 from allinone.data.batch import Batch, collate
 from allinone.layers import LogMelSettings, SpecAugment
 from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout
-from allinone.quantization import Lsq, PerChannel, Quantised, Quantizer
+from allinone.quantization import Activations, Lsq, PerChannel, Quantised, Quantizer
 from allinone.sparsity import Pattern, StraightThrough
 from allinone.subnet import SearchSpace, SubnetConfig
+from allinone.tasks.input_ranges import calibrate_inputs
 from allinone.tasks.output import Output
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
@@ -53,12 +54,14 @@ def make_task(
     sparsities: tuple[float, ...] = (),
     pattern: Pattern | None = None,
     straight_through: StraightThrough | None = None,
+    activations: Activations | None = None,
+    decoder: SearchSpace | None = None,
     **changes: Any,
 ) -> SpeechTask:
     """A supernet of two depths and two widths with the weights of a fresh one."""
     torch.manual_seed(seed)
     layout = make_layout(**changes)
-    return SpeechTask(
+    task = SpeechTask(
         layout=layout,
         space=SearchSpace(
             (2, layout.num_layers),
@@ -68,8 +71,10 @@ def make_task(
             heads=heads,
             sparsities=sparsities,
             pattern=pattern,
+            decoder=decoder,
         ),
         straight_through=straight_through,
+        activations=activations,
         tokenizer=tokenizer or CharTokenizer(),
         quantizer=quantizer or Lsq(PerChannel()),
         features=LogMelSettings(),
@@ -79,6 +84,8 @@ def make_task(
         adaptive_dropout=adaptive_dropout,
         first_scales=first_scales,
     )
+    calibrate_inputs(task, [make_batch(seed=7)])
+    return task
 
 
 def learn(task: SpeechTask, batch: Batch, member: SubnetConfig, objective: Objective = PLAIN) -> Output:
