@@ -18,7 +18,7 @@ from allinone.cli.tables import (
     show_table,
 )
 from allinone.models import DecoderLayout, Layout, full_precision_bytes
-from allinone.quantization import Quantizer
+from allinone.quantization import Activations, Quantizer
 from allinone.subnet import SearchSpace
 from allinone.tasks.cost import full_system_bytes, system_cost
 from allinone.tasks.groups import refuse_uneven_groups
@@ -38,13 +38,14 @@ def run(config: DictConfig) -> None:
     require_output(layout, config.ctc, attention)
     refuse_misfit(layout, space, attention)
     quantizer: Quantizer = instantiate(config.quantizer)
+    activations: Activations | None = instantiate(config.activations)
     refuse_uneven_groups(layout, space, attention, quantizer.granularity)
     refuse_uneven_patterns(layout, space, attention)
     vocab_size, ctc = _vocab_size(config), config.ctc
     full, whole = full_precision_bytes(layout, vocab_size, ctc), full_system_bytes(layout, attention, vocab_size, ctc)
     rows = []
     for member in members_to_list(space, config.sample, config.seed):
-        cost = system_cost(layout, attention, member, quantizer, vocab_size, ctc, space)
+        cost = system_cost(layout, attention, member, quantizer, vocab_size, ctc, space, activations)
         rows.append({"name": member.name, **size(full, whole, cost)})
     if config.format == "json":
         show_json(rows)

@@ -25,7 +25,7 @@ It is one member of a family that was trained in one run by `allinone`; nothing 
 | encoder by the papers' rule | {encoder:.2f} MB, {ratio:.1f} times smaller than the largest at 32 bits |
 | multiply-accumulates | {macs:.0f} million per second of audio |
 | output | {tokens} tokens, {outputs} |
-{results}
+{inputs}{results}
 ## Use
 
 ```python
@@ -64,10 +64,19 @@ def model_card(manifest: Manifest, num_tokens: int) -> str:
         macs=manifest.macs / 1e6,
         tokens=num_tokens,
         outputs=outputs_in_words(manifest.network.get("ctc", True), manifest.network.get("attention") is not None),
+        inputs=_inputs(manifest.network.get("activations")),
         results=result_rows(manifest.results),
         data=data_sentence(manifest.training_data.get("about"), manifest.training_data.get("hash")),
         version=manifest.versions.get("allinone", "of unknown version"),
     )
+
+
+def _inputs(activations: Mapping[str, str] | None) -> str:
+    """How linear maps of few bits round what they are given, as a row of the table."""
+    if activations is None:
+        return ""
+    scales = "a scale for each frame" if activations["kind"] == "DynamicActivations" else "a scale for each map"
+    return f"| inputs of linear maps of fewer than 32 bits | rounded to 8 bits, {scales} |\n"
 
 
 def member_sentence(member: SubnetConfig) -> str:

@@ -1,5 +1,6 @@
 """The scales by which a supernet's layer rounds the inputs of its linear maps."""
 
+from collections.abc import Iterator
 from math import log, prod
 
 import torch
@@ -28,7 +29,8 @@ class InputScales(nn.Module):
         self.shape = () if activations is None else activations.scale_shape
         self.names = () if activations is None else roundings(module)
         self.log_scales = nn.ParameterDict()
-        for name in self.names if prod(self.shape) else ():
+        self._stored = self.names if prod(self.shape) else ()
+        for name in self._stored:
             self.log_scales[_key(name)] = nn.Parameter(torch.full((1, 1), torch.nan))  # one row, for all precisions
 
     def of(self, bits: int, like: Tensor) -> dict[str, Tensor]:
@@ -39,18 +41,18 @@ class InputScales(nn.Module):
         if bits == FULL_PRECISION:
             return {}
         return {
-            f"{name}.scale": self.log_scales[_key(name)].exp().view(()) if prod(self.shape) else like.new_empty(0)
+            f"{name}.scale": self.log_scales[_key(name)].exp().view(()) if self._stored else like.new_empty(0)
             for name in self.names
         }
 
-    def stored(self) -> dict[str, Tensor]:
-        """All scales that are stored, each ``()``, by the same names."""
-        return {name: scale for name, scale in self.of(INPUT_BITS, torch.empty(0)).items() if scale.numel()}
+    def stored(self) -> Iterator[tuple[str, Tensor]]:
+        """The scales that are stored, each ``()``, by the same names."""
+        return ((f"{name}.scale", self.log_scales[_key(name)].detach().exp().view(())) for name in self._stored)
 
     @property
     def unknown(self) -> list[str]:
         """The roundings, by their names in the module, whose range was never told."""
-        return [name for name in self.names if prod(self.shape) and bool(self.log_scales[_key(name)].isnan())]
+        return [name for name in self._stored if bool(self.log_scales[_key(name)].isnan())]
 
     @torch.no_grad()
     def take_range(self, name: str, largest: float) -> None:
@@ -60,10 +62,9 @@ class InputScales(nn.Module):
 
     @torch.no_grad()
     def take_over(self, name: str, scale: Tensor) -> None:
-        """Sets the scale of a buffer, by its name, to that of another network, if scales are stored here and there."""
-        key = _key(name.removesuffix(".scale"))
-        if key in self.log_scales and scale.numel():
-            self.log_scales[key].fill_(scale.log().item())
+        """Sets a scale that is stored, by its name in :meth:`stored`, to that of another network, if that has one."""
+        if scale.numel():
+            self.log_scales[_key(name.removesuffix(".scale"))].fill_(scale.log().item())
 
 
 def _key(name: str) -> str:

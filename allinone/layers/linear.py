@@ -6,6 +6,8 @@ from torch.nn import functional
 
 from allinone.quantization import Activations, round_inputs
 
+INPUT_SCALE = ".rounding.scale"  # how the name of a scale of inputs ends
+
 
 class InputRounding(nn.Module):
     """Rounds what a linear map is given, if it has a scale.

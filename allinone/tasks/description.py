@@ -14,7 +14,15 @@ from allinone.models import (
     TransformerLayout,
     WaveformLayout,
 )
-from allinone.quantization import AbsMax, Lsq, PerChannel, PerGroup, PerTensor
+from allinone.quantization import (
+    AbsMax,
+    DynamicActivations,
+    Lsq,
+    PerChannel,
+    PerGroup,
+    PerTensor,
+    StaticActivations,
+)
 from allinone.sparsity import Blocks, NOfM, Unstructured
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
 from allinone.text import BpeTokenizer, CharTokenizer, SentencePieceTokenizer, VocabularyTokenizer
@@ -28,6 +36,7 @@ _KINDS = {
         CharTokenizer,
         ConformerLayout,
         DecoderLayout,
+        DynamicActivations,
         EmformerTransducerLayout,
         LayerConfig,
         LogMelSettings,
@@ -39,6 +48,7 @@ _KINDS = {
         SearchSpace,
         SentencePieceTokenizer,
         SpectrogramLayout,
+        StaticActivations,
         SubnetConfig,
         TransformerLayout,
         Unstructured,

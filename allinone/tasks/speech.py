@@ -287,5 +287,5 @@ class SpeechTask(nn.Module):
 
     def cost(self, subnet: SubnetConfig) -> Cost:
         """What a member costs, its outputs included in the stored bytes."""
-        labels = self.tokenizer.vocab_size
-        return system_cost(self.layout, self.attention, subnet, self.quantizer, labels, self.ctc, self.space)
+        parts = self.layout, self.attention, subnet, self.quantizer, self.tokenizer.vocab_size, self.ctc
+        return system_cost(*parts, self.space, self.activations)

@@ -211,6 +211,7 @@ class OnePassModule(lightning.LightningModule):
             "space": describe(task.space),
             "tokenizer": describe(task.tokenizer),
             "quantizer": describe(task.quantizer),
+            "activations": describe(task.activations),
             "features": describe(task.features.settings),
             "origin": self.origin,
             "position": cast(Any, self.trainer).datamodule.state(self.trainer.global_step * self.accumulate),
