@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from allinone.layers.linear import INPUT_SCALE
 from allinone.models import DecoderLayout
 from allinone.quantization import Activations, DynamicActivations, StaticActivations
 from allinone.subnet import SearchSpace, SubnetConfig
@@ -105,3 +106,57 @@ def test_members_of_few_bits_round_their_inputs_and_those_of_full_precision_do_n
         outputs = [calibrate(each.eval(), member)(batch.waveforms, batch.lengths, member) for each in (task, plain)]
         same = member.layers[0].bits == 32 and task.layout.front_end_bits != 8
         assert torch.equal(outputs[0].encoded, outputs[1].encoded) == same
+
+
+@ways
+@torch.no_grad()
+def test_an_utterance_does_not_depend_on_its_batch(activations):
+    """What stands in the padding moves nothing; sums in another order move some inputs to the next integer."""
+    task, batch = perturb(make(activations, KINDS["relative"])).eval(), make_batch((1.3, 0.61))
+    noisy, member, one = batch.waveforms.clone(), MEMBERS[1], batch.select([1])
+    noisy[1, int(batch.lengths[1]) :] = 100.0
+    noisy[0] *= 10
+    together, dirty = (task(waveforms, batch.lengths, member) for waveforms in (batch.waveforms, noisy))
+    frames = int(together.lengths[1])
+    assert torch.equal(together.log_probs[1, :frames], dirty.log_probs[1, :frames])
+    alone = task(one.waveforms, one.lengths, member)
+    assert (alone.log_probs[0] - together.log_probs[1, :frames]).abs().mean() < 1e-3
+
+
+@ways
+def test_running_one_member_changes_nothing_in_another(activations):
+    task, batch = perturb(make(activations, KINDS["hybrid"])).train(), make_batch()
+    before = {name: tensor.clone() for name, tensor in task.state_dict().items()}
+    outputs = [learn(task, batch, member).spelt for member in (*SPELLERS, *SPELLERS)]
+    assert all(map(torch.equal, outputs[: len(SPELLERS)], outputs[len(SPELLERS) :]))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in task.state_dict().items())
+
+
+@ways
+def test_gradients_do_not_depend_on_activation_checkpointing(activations):
+    task = make(activations, KINDS["relative"]).train()
+
+    def gradients() -> list[torch.Tensor]:
+        task.zero_grad()
+        step(task, MEMBERS[:1])
+        return [torch.zeros(()) if weight.grad is None else weight.grad.clone() for weight in task.parameters()]
+
+    plain = gradients()
+    task.encoder.recompute = True
+    assert all(map(torch.equal, plain, gradients()))
+    learned = [weight.grad for name, weight in task.named_parameters() if "inputs.log_scales" in name]
+    assert len(learned) == (3 * 11 + 1) * isinstance(activations, StaticActivations)
+    used = sum(gradient is not None and bool(gradient) for gradient in learned)
+    assert used > len(learned) / 2 or not learned
+
+
+@ways
+@kinds
+def test_stored_bytes_are_those_of_the_effective_weights(activations, kind):
+    task, plain = make(activations, kind), make(None, kind)
+    for member in members_of(task):
+        calibrate(task, member)
+        assert task.cost(member).bytes_stored == stored_bytes(task, member)
+        scales = [weight for name, weight in task.weights(member).items() if name.endswith(INPUT_SCALE)]
+        more = 4 * len(scales) * isinstance(activations, StaticActivations)
+        assert task.cost(member).bytes_stored - plain.cost(member).bytes_stored == more

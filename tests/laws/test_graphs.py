@@ -11,7 +11,7 @@ from torch._dynamo.testing import CompileCounter
 from allinone.layers.dropout import Dropout, as_tensors, on_device
 from allinone.layers.elastic import Elastic
 from allinone.models import AdaptiveDropout
-from allinone.quantization import Lsq, PerChannel, PerGroup
+from allinone.quantization import DynamicActivations, Lsq, PerChannel, PerGroup, StaticActivations
 from allinone.sparsity import Blocks, StraightThrough
 from allinone.subnet import LayerConfig
 from tests.laws.examples import ALL_BITS, PLAIN, calibrate, learn, make_batch, make_task
@@ -30,6 +30,13 @@ def test_a_layer_compiled_over_the_whole_grid_stays_under_a_graph_for_each_preci
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
 def test_groups_of_inputs_cost_no_graph_more():
     counts = [graphs_of_the_grid((4, 8), (None,), quantizer=Lsq(scales)) for scales in (PerChannel(), PerGroup(2))]
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
+@pytest.mark.parametrize("activations", [DynamicActivations(), StaticActivations()], ids=lambda way: type(way).__name__)
+def test_rounded_inputs_cost_no_graph_more(activations):
+    counts = [graphs_of_the_grid((4, 8, 32), (None,), activations=way) for way in (None, activations)]
     assert counts[0] == counts[1]
 
 
