@@ -231,7 +231,7 @@ def take_over_weights(
             if (mean := means.get(f"{part}.{name}")) is not None:
                 elastic.take_over_mean(name, mean)
         for name, _ in elastic.inputs.stored():
-            if (scale := weights.get(f"{part}.{name}")) is not None:
+            if isinstance(scale := weights.get(f"{part}.{name}"), Tensor):
                 elastic.inputs.take_over(name, scale)
     if layers is not None and task.decoder is not None and len(layers.ranks) == len(task.decoder.layers):
         task.decoder.keep(layers.ranks, layers.means)

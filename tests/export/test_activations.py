@@ -10,7 +10,7 @@ from allinone.export import write_artefact
 from allinone.export.artefact import read_artefact
 from allinone.export.huggingface import write_huggingface
 from allinone.models import DecoderLayout
-from allinone.quantization import Activations, DynamicActivations, StaticActivations
+from allinone.quantization import AbsMax, Activations, DynamicActivations, StaticActivations
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.speech import SpeechTask
 from tests.export.families import edit_manifest, read_manifest
@@ -26,7 +26,7 @@ ways = pytest.mark.parametrize("activations", WAYS.values(), ids=WAYS)
 def make(activations: Activations | None) -> SpeechTask:
     spelling = SearchSpace((1, 2), (12, 24), (4, 32))
     kind = {"attention": DECODER, "decoder": spelling, "front_end_bits": 8}
-    return perturb(make_task(layerwise=True, activations=activations, **kind)).eval()
+    return perturb(make_task(layerwise=True, quantizer=AbsMax(), activations=activations, **kind)).eval()
 
 
 def scales(folder: Path) -> dict[str, torch.Tensor]:
@@ -84,7 +84,7 @@ def test_scales_that_were_never_heard_are_not_exported(tmp_path):
 
 @ways
 def test_a_hugging_face_directory_cannot_round_inputs_and_says_so(activations, tmp_path):
-    task = make_transformer(LAYOUTS["wav2vec2"], activations=activations).eval()
+    task = make_transformer(LAYOUTS["wav2vec2"], AbsMax(), activations=activations).eval()
     required = r"requires a member whose linear maps take inputs as they are; found 2-12-4bit-h2, .*\. Export it with"
     with pytest.raises(ValueError, match=required):
         write_huggingface(task, SubnetConfig.parse("2-12-4bit-h2"), tmp_path / "member")

@@ -7,7 +7,7 @@ import torch
 
 from allinone.layers.linear import INPUT_SCALE
 from allinone.models import DecoderLayout
-from allinone.quantization import Activations, DynamicActivations, StaticActivations
+from allinone.quantization import AbsMax, Activations, DynamicActivations, StaticActivations
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.speech import SpeechTask
 from allinone.training import AdamW, Objective
@@ -44,7 +44,7 @@ kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
 def make(activations: Activations | None, kind: dict[str, Any]) -> SpeechTask:
-    return make_task(layerwise=True, activations=activations, **kind)
+    return make_task(layerwise=True, quantizer=AbsMax(), activations=activations, **kind)
 
 
 def members_of(task: SpeechTask) -> list[SubnetConfig]:
@@ -92,7 +92,7 @@ def test_extracted_subnet_equals_elastic_subnet_before_and_after_training(activa
 @ways
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_extracted_subnet_equals_elastic_subnet_in_every_family(activations, layout):
-    task = perturb(make_transformer(layout, attention=TIED, activations=activations))
+    task = perturb(make_transformer(layout, AbsMax(), attention=TIED, activations=activations))
     for member in (MIXED, SubnetConfig.parse("2-12-4bit-h2")):
         assert_parity(task, member)
     assert task.cost(MIXED).bytes_stored == stored_bytes(task, MIXED)

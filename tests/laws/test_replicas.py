@@ -17,7 +17,7 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 from torch.utils.data import DataLoader
 
 from allinone.data.batch import Batch
-from allinone.quantization import StaticActivations
+from allinone.quantization import AbsMax, StaticActivations
 from allinone.sparsity import Adam, Blocks, EveryK, Taylor
 from allinone.subnet import SandwichSampler, SearchSpace, SubnetConfig
 from allinone.tasks.speech import SpeechTask
@@ -89,7 +89,7 @@ def make_sparse_example() -> SpeechTask:
 
 def make_rounded_example() -> SpeechTask:
     """With scales of inputs that are stored."""
-    return make_task(bits=(4, 8), num_layers=3, activations=StaticActivations())
+    return make_task(bits=(4, 8), num_layers=3, quantizer=AbsMax(), activations=StaticActivations())
 
 
 def train(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from allinone.quantization import DynamicActivations, StaticActivations
+from allinone.quantization import AbsMax, DynamicActivations, StaticActivations
 from allinone.subnet import SubnetConfig
 from allinone.tasks.input_ranges import calibrate_inputs
 from allinone.tasks.speech import SpeechTask
@@ -12,7 +12,7 @@ from tests.laws.examples import DECODER, make_batch, make_task
 
 def fresh(activations=StaticActivations(), **kind) -> SpeechTask:  # noqa: B008
     """A supernet that has heard nothing."""
-    task = make_task(activations=activations, attention=DECODER, **kind)
+    task = make_task(quantizer=AbsMax(), activations=activations, attention=DECODER, **kind)
     with torch.no_grad():
         for _, elastic in task.parts():
             for scale in elastic.inputs.log_scales.values():
