@@ -76,7 +76,7 @@ def round_inputs(x: Tensor, scale: Tensor) -> Tensor:
         rounded = fake_quantise(rows, scale.view(1, 1), INPUT_BITS, shared=x.shape[-1])
     else:
         rounded = _RoundFrames.apply(rows)
-    return rounded.view(x.shape).to(x.dtype)  # pyright: ignore[reportOptionalMemberAccess]
+    return rounded.reshape(x.shape).to(x.dtype)  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def _frame_scales(rows: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ def _at_full_precision(task: SpeechTask, batches: Iterable[Batch]) -> SpeechNetw
     with _without_rounding(task):
         before = dict(task.encoder.statistics)
         if task.encoder.lacks_statistics(member):
-            recalibrate(task, batches, [member])
+            recalibrate(task, batches, [member], device=next(task.parameters()).device)
         weights = {
             name: weight.dequantise() if isinstance(weight, Quantised) else weight
             for name, weight in task.weights(member).items()
