@@ -15,7 +15,11 @@ _CACHED = 2**17  # inputs at a time: as many as a processor keeps at hand
 
 
 class Activations(Protocol):
-    """How the inputs of linear maps are rounded: the shape of the scale that each map is given says it."""
+    """How the inputs of linear maps are rounded: the shape of the scale that each map is given says it.
+
+    Convolutions, attention's products of what flows with what flows, norms and biases stay in floating point, as they
+    do in the runtimes that are named below.
+    """
 
     @property
     def scale_shape(self) -> tuple[int, ...]:

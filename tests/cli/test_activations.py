@@ -32,7 +32,7 @@ def test_a_run_begins_with_the_weights_and_scales_of_one_without_and_learns_rang
 
 
 def test_a_member_is_evaluated_and_transcribes_with_them(call, here, rounded, corpus):
-    said = call("evaluate", f"checkpoint={rounded.checkpoint}", f"subnet={MEMBER}", "format=json", "device=cpu")
+    said = call("evaluate", f"checkpoint={rounded.checkpoint}", f"subnets={MEMBER}", "format=json", "device=cpu")
     (row,) = json.loads(said.out)
     assert call("export", f"checkpoint={rounded.checkpoint}", f"subnet={MEMBER}", "output=small").code == 0
     manifest = Manifest.read(here / "small")
