@@ -52,6 +52,7 @@ def training_step(config: DictConfig, tokenizer: Tokenizer) -> TrainingStep:
         ctc=config.ctc,
         tokenizer=tokenizer,
         quantizer=instantiate(config.quantizer),
+        activations=instantiate(config.activations),
         features=instantiate(config.features),
         augment=instantiate(config.augment),
         adaptive_dropout=instantiate(config.adaptive_dropout),

@@ -67,6 +67,7 @@ def step_bench(config: DictConfig) -> StepBench:
         space=instantiate(config.space),
         tokenizer=known_labels(config) or CharTokenizer(),
         quantizer=instantiate(config.quantizer),
+        activations=instantiate(config.activations),
         features=instantiate(config.features),
         objective=instantiate(config.objective),
         utterances=config.utterances,

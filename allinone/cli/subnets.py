@@ -18,7 +18,7 @@ from allinone.cli.tables import (
     show_table,
 )
 from allinone.models import DecoderLayout, Layout, full_precision_bytes
-from allinone.quantization import Quantizer
+from allinone.quantization import Activations, Quantizer
 from allinone.subnet import SearchSpace
 from allinone.tasks.cost import full_system_bytes, system_cost
 from allinone.tasks.groups import refuse_uneven_groups
@@ -40,6 +40,7 @@ def run(config: DictConfig) -> None:
     require_output(layout, config.ctc, attention)
     refuse_misfit(layout, space, attention)
     quantizer: Quantizer = instantiate(config.quantizer)
+    activations: Activations | None = instantiate(config.activations)
     refuse_uneven_groups(layout, space, attention, quantizer)
     refuse_uneven_patterns(layout, space, attention)
     vocab_size, ctc = _vocab_size(config), config.ctc
@@ -48,7 +49,7 @@ def run(config: DictConfig) -> None:
     whole = full_system_bytes(reference, attention, vocab_size, ctc)
     rows = []
     for member in members_to_list(space, config.sample, config.seed):
-        cost = system_cost(layout, attention, member, quantizer, vocab_size, ctc, space)
+        cost = system_cost(layout, attention, member, quantizer, vocab_size, ctc, space, activations)
         rows.append({"name": member.name, **size(full, whole, cost), "per_cent": 100 * cost.bytes / full})
     if config.format == "json":
         show_json(rows)

@@ -27,6 +27,7 @@ from allinone.models import DecoderLayout, Layout
 from allinone.report.machine import code, machine
 from allinone.subnet import Sampler, SearchSpace
 from allinone.tasks.groups import refuse_uneven_groups
+from allinone.tasks.input_ranges import calibrate_inputs
 from allinone.tasks.network import require_output
 from allinone.tasks.patterns import refuse_uneven_patterns
 from allinone.tasks.recalibration import recalibrate
@@ -98,6 +99,7 @@ def run(config: DictConfig) -> None:
         _continue(data, *start)
     else:
         _initialise(task, config.init, data.calibration_loader() if config.importance == "activations" else None)
+        calibrate_inputs(task, data.calibration_loader())
         if is_first() and config.first_losses:
             _first_losses(folder, task, data, objective, config.first_losses)
     module = OnePassModule(
@@ -179,6 +181,7 @@ def _task(
         adaptive_dropout=instantiate(config.adaptive_dropout),
         layer_drop=config.layer_drop,
         straight_through=instantiate(config.straight_through),
+        activations=instantiate(config.activations),
         first_scales=first_scales,
     )
 

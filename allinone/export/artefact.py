@@ -14,6 +14,7 @@ from allinone.export.tensors import Weight, decode, payload
 from allinone.export.weights_file import read_precision, read_tensors
 from allinone.layers import FeatureSettings
 from allinone.models import DecoderLayout, Layout
+from allinone.quantization import Activations, DynamicActivations, StaticActivations
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks import SpeechNetwork, build_network, restore
 from allinone.text import Tokenizer
@@ -70,12 +71,13 @@ def read_artefact(folder: Path, bits: int | None = None) -> Artefact:
         manifest = at_precision(manifest, bits, folder)
     weights = _weights(manifest, folder, bits)
     tokens_file = folder / manifest.tokens
-    layout, attention, ctc, features, tokenizer, space = _parts(manifest, folder)
+    layout, attention, ctc, activations, features, tokenizer, space = _parts(manifest, folder)
     if tokens_file.read_bytes() != tokens_text(tokenizer.tokens).encode():
         raise ValueError(
             f"{tokens_file} must list the {tokenizer.vocab_size} tokens of the network; found others. {AGAIN}"
         )
-    network = build_network(layout, features, tokenizer, SubnetConfig.parse(manifest.member), attention, ctc)
+    member = SubnetConfig.parse(manifest.member)
+    network = build_network(layout, features, tokenizer, member, attention, ctc, activations)
     _check_shapes(network, weights, manifest.member)
     load_weights(network, weights)
     return Artefact(
@@ -141,11 +143,13 @@ def tokens_text(tokens: tuple[str, ...]) -> str:
 
 def _parts(
     manifest: Manifest, folder: Path
-) -> tuple[Any, DecoderLayout | None, bool, FeatureSettings, Tokenizer, SearchSpace | None]:
-    """Layout, attention decoder, whether there is a CTC output, features, tokenizer and space."""
+) -> tuple[Any, DecoderLayout | None, bool, Activations | None, FeatureSettings, Tokenizer, SearchSpace | None]:
+    """Layout, attention decoder, whether there is a CTC output, rounding of inputs, features, tokenizer and space."""
     network = {"ctc": True} | manifest.network  # earlier ones do not name it: all had one
     try:
-        layout, attention, ctc, features, tokenizer, space = (restore(network.get(part)) for part in _PARTS)
+        layout, attention, ctc, activations, features, tokenizer, space = (
+            restore(network.get(part)) for part in _PARTS
+        )
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{folder / FILE_NAME} must describe {', '.join(_PARTS)} of the network; found a description that does not "
@@ -155,6 +159,7 @@ def _parts(
         hasattr(layout, "build"),
         isinstance(attention, DecoderLayout | None),
         ctc is True or (ctc is False and attention is not None),
+        isinstance(activations, DynamicActivations | StaticActivations | None),
         isinstance(features, FeatureSettings),
         isinstance(tokenizer, Tokenizer),
         isinstance(space, SearchSpace | None),
@@ -165,10 +170,10 @@ def _parts(
             f"{folder / FILE_NAME} must describe {', '.join(_PARTS)} of the network; found another kind of value as "
             f"{wrong}. {AGAIN}"
         )
-    return layout, attention, ctc, features, tokenizer, space
+    return layout, attention, ctc, activations, features, tokenizer, space
 
 
-_PARTS = ("layout", "attention", "ctc", "features", "tokenizer", "space")
+_PARTS = ("layout", "attention", "ctc", "activations", "features", "tokenizer", "space")
 
 
 def _check_shapes(network: nn.Module, weights: Mapping[str, Weight], member: str) -> None:

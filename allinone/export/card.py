@@ -26,7 +26,7 @@ It is one member of a family that was trained in one run by `allinone`; nothing 
 {precisions}| encoder by the papers' rule | {encoder:.2f} MB, {ratio:.1f} times smaller than the largest at 32 bits |
 | multiply-accumulates | {macs:.0f} million per second of audio |
 | output | {tokens} tokens, {outputs} |
-{results}
+{inputs}{results}
 ## Use
 
 ```python
@@ -66,6 +66,7 @@ def model_card(manifest: Manifest, num_tokens: int) -> str:
         macs=manifest.macs / 1e6,
         tokens=num_tokens,
         outputs=outputs_in_words(manifest.network.get("ctc", True), manifest.network.get("attention") is not None),
+        inputs=_inputs(manifest.network.get("activations")),
         results=result_rows(manifest.results),
         data=data_sentence(manifest.training_data.get("about"), manifest.training_data.get("hash")),
         version=manifest.versions.get("allinone", "of unknown version"),
@@ -76,6 +77,14 @@ def _precision_row(nested: Mapping[str, Mapping[str, Any]]) -> str:
     """The precisions that one file holds, as a row of a table; nothing if there is one."""
     read = (f"{bits} (reads {of_it['bytes_read'] / 1e6:.2f} MB)" for bits, of_it in nested.items())
     return f"| precisions, as `bits=` | {', '.join(read)} |\n" if nested else ""
+
+
+def _inputs(activations: Mapping[str, str] | None) -> str:
+    """How linear maps of few bits round what they are given, as a row of the table."""
+    if activations is None:
+        return ""
+    scales = "a scale for each frame" if activations["kind"] == "DynamicActivations" else "a scale for each map"
+    return f"| inputs of linear maps of fewer than 32 bits | rounded to 8 bits, {scales} |\n"
 
 
 def member_sentence(member: SubnetConfig) -> str:

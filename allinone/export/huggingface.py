@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from allinone.export.huggingface_card import huggingface_card
 from allinone.export.huggingface_parts import CARD, WEIGHTS
 from allinone.export.verify import verify_close
 from allinone.export.writer import check_results, nothing, versions
+from allinone.layers.linear import INPUT_SCALE
 from allinone.models.huggingface import CONFIG
 from allinone.quantization import Quantised
 from allinone.subnet import SubnetConfig
@@ -60,8 +61,8 @@ def write_huggingface(
 
     Raises:
         ValueError: if there is no such member, `transformers` has no such network, labels or features, the output that
-            it has is missing, the folder holds something else, or results or weights are not finite; the folder is then
-            as it was before.
+            it has is missing, the member rounds inputs, the folder holds something else, or results or weights are not
+            finite; the folder is then as it was before.
         RuntimeError: if what was written is not the supernet's member; the folder is then as it was before.
     """
     folder = Path(folder)
@@ -71,6 +72,7 @@ def write_huggingface(
     with complete_folder(folder, replaceable=_is_exported if overwrite else nothing) as partial:
         task = evaluation_copy(task, subnet)
         stored = task.weights(subnet)
+        _refuse_rounded_inputs(task, subnet, stored)
         directory = kind.directory(task, subnet, {name: _finite(name, as_float(stored[name])) for name in stored})
         (partial / WEIGHTS).write_bytes(save(dict(directory.tensors), metadata={"format": "pt"}))
         for name, content in directory.contents.items():
@@ -91,6 +93,15 @@ def write_huggingface(
         left_out, kept = directory.left_out, directory.kept
         logger.warning("The %s of %s is left out: such a directory has the %s alone.", left_out, subnet.name, kept)
     return folder
+
+
+def _refuse_rounded_inputs(task: "SpeechTask", subnet: SubnetConfig, stored: Collection[str]) -> None:
+    if any(name.endswith(INPUT_SCALE) for name in stored):
+        raise ValueError(
+            "A Hugging Face directory requires a member whose linear maps take inputs as they are; found "
+            f"{subnet.name}, which was trained to round them to 8 bits ({type(task.activations).__name__}). Export it "
+            "with format=allinone, or a member of 32 bits."
+        )
 
 
 def _finite(name: str, weight: Tensor) -> Tensor:

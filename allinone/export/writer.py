@@ -81,6 +81,7 @@ def write_artefact(
                 "layout": describe(task.layout),
                 "attention": describe(task.attention),
                 "ctc": task.ctc,
+                "activations": describe(task.activations),
                 "features": describe(task.features.settings),
                 "tokenizer": describe(task.tokenizer),
                 "space": describe(task.space),

@@ -10,6 +10,7 @@ from torch.nn import functional
 from allinone.layers.axes import Axis, head_axes
 from allinone.layers.dropout import Dropout
 from allinone.layers.lengths import padding_mask
+from allinone.layers.linear import Linear
 
 
 class Context(NamedTuple):
@@ -61,9 +62,9 @@ class RelativeSelfAttention(nn.Module):
         super().__init__()
         self.head_dim = dim // num_heads if head_dim is None else head_dim
         inner = num_heads * self.head_dim
-        self.query, self.key, self.value = nn.Linear(dim, inner), nn.Linear(dim, inner), nn.Linear(dim, inner)
-        self.output = nn.Linear(inner, dim)
-        self.position = nn.Linear(dim, inner, bias=False)
+        self.query, self.key, self.value = Linear(dim, inner), Linear(dim, inner), Linear(dim, inner)
+        self.output = Linear(inner, dim)
+        self.position = Linear(dim, inner, bias=False)
         self.content_bias = nn.Parameter(torch.zeros(inner))
         self.position_bias = nn.Parameter(torch.zeros(inner))
         self.dropout = Dropout(dropout)
@@ -111,8 +112,8 @@ class RotarySelfAttention(nn.Module):
         super().__init__()
         self.head_dim = dim // num_heads if head_dim is None else head_dim
         inner = num_heads * self.head_dim
-        self.query, self.key, self.value = nn.Linear(dim, inner), nn.Linear(dim, inner), nn.Linear(dim, inner)
-        self.output = nn.Linear(inner, dim)
+        self.query, self.key, self.value = Linear(dim, inner), Linear(dim, inner), Linear(dim, inner)
+        self.output = Linear(inner, dim)
         self.dropout = Dropout(dropout)
         self.axes = head_axes(self.head_dim)
 

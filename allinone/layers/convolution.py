@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from allinone.layers.dropout import Dropout
+from allinone.layers.linear import Linear
 from allinone.layers.normalization import MaskedBatchNorm
 
 
@@ -24,10 +25,10 @@ class ConvolutionModule(nn.Module):
 
     def __init__(self, dim: int, kernel_size: int, dropout: float, norm: Literal["layer", "batch"] = "layer") -> None:
         super().__init__()
-        self.expand = nn.Linear(dim, 2 * dim)
+        self.expand = Linear(dim, 2 * dim)
         self.depthwise = nn.Conv1d(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
         self.norm = MaskedBatchNorm(dim) if norm == "batch" else nn.LayerNorm(dim)
-        self.project = nn.Linear(dim, dim)
+        self.project = Linear(dim, dim)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, padding: Tensor, dropout: float | Tensor = 1.0) -> Tensor:

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from allinone.layers.axes import Axis
+from allinone.layers.input_scales import InputScales
 from allinone.layers.pruning import Pruning, linear_weights
-from allinone.quantization import NESTED_BITS, Quantised, Quantizer, grouped, narrow
+from allinone.quantization import NESTED_BITS, Activations, Quantised, Quantizer, grouped, narrow
 from allinone.sparsity import Kept, masked, survival_levels
 from allinone.subnet import FULL_PRECISION, LayerConfig
 
@@ -32,6 +33,8 @@ class Elastic(nn.Module):
     replacement pruning, Evci et al. 2018): ``bias + weight[:, kept:] @ mean[kept:]``, for means that
     :meth:`take_over_mean` was told. The largest member has nothing to make up for. Gradients flow into the bias alone.
 
+    The inputs of linear maps are rounded wherever their weights are, if ``activations`` says how.
+
     Buffers, that is statistics of a batch norm, fit one member each: the module is left with none of its own, and the
     caller hands in the member's.
 
@@ -42,6 +45,11 @@ class Elastic(nn.Module):
         bits: the bit-widths that will be asked for; full precision needs no entry.
         first_scales: whether scales are set from the weights at once, which takes longer than to make the weights; if
             not, they are to be loaded, or set by :meth:`initialise_scales`.
+        pruning: how weights are dropped; None keeps all.
+        activations: how the inputs of linear maps are rounded; None leaves them as they are.
+
+    Attributes:
+        inputs: the scales by which they are.
     """
 
     def __init__(
@@ -52,6 +60,7 @@ class Elastic(nn.Module):
         bits: tuple[int, ...],
         first_scales: bool = True,
         pruning: Pruning | None = None,
+        activations: Activations | None = None,
     ) -> None:
         super().__init__()
         self.module = module
@@ -79,6 +88,7 @@ class Elastic(nn.Module):
             if weight.dim() > 1 and (shape := quantizer.log_scale_shape(weight.shape)) is not None:
                 rows = 1 if quantizer.nested else len(self.bits)
                 self.log_scales[_key(name)] = nn.Parameter(weight.new_zeros((rows, *shape)))
+        self.inputs = InputScales(module, activations if self.bits else None)
         if first_scales:
             self.initialise_scales()
             self.initialise_levels()
@@ -147,8 +157,9 @@ class Elastic(nn.Module):
         return self.run({**self.effective(config), **buffers}, *inputs)
 
     def effective(self, config: LayerConfig) -> dict[str, Tensor]:
-        """The effective weights, under the module's own names, for who needs them more than once."""
-        return {name: self._effective(name, weight, config) for name, weight in self.module.named_parameters()}
+        """The effective weights and input scales, under the module's own names, for who needs them more than once."""
+        weights = {name: self._effective(name, weight, config) for name, weight in self.module.named_parameters()}
+        return weights | self._input_scales(config)
 
     def run(self, weights: Mapping[str, Tensor], *inputs: Any) -> Any:
         """The module's own forward, with these weights."""
@@ -158,7 +169,7 @@ class Elastic(nn.Module):
         """The effective weights (quantised ones as integers and scales) and buffers, under the module's own names."""
         with torch.no_grad():
             weights = {name: self._stored(name, weight, config) for name, weight in self.module.named_parameters()}
-            return weights | {name: buffer.clone() for name, buffer in buffers.items()}
+            return weights | self._input_scales(config) | {name: buffer.clone() for name, buffer in buffers.items()}
 
     def _effective(self, name: str, weight: Tensor, config: LayerConfig) -> Tensor:
         weight = self._pruned(name, self._slice(name, weight, config), config)
@@ -173,6 +184,9 @@ class Elastic(nn.Module):
             return weight.clone(memory_format=torch.contiguous_format)
         quantizer = grouped(self.quantizer, config.inputs_per_scale)
         return quantizer.quantise(weight, self._log_scale(name, weight, config.bits), config.bits)
+
+    def _input_scales(self, config: LayerConfig) -> dict[str, Tensor]:
+        return self.inputs.of(config.bits, next(self.module.parameters())) if self.inputs.names else {}
 
     def _slice(self, name: str, weight: Tensor, config: LayerConfig) -> Tensor:
         axis = self.axes.get(name)

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from allinone.layers.axes import Axis
 from allinone.layers.dropout import Dropout
+from allinone.layers.linear import Linear
 
 
 class FeedForward(nn.Module):
@@ -25,8 +26,8 @@ class FeedForward(nn.Module):
     def __init__(self, dim: int, width: int, dropout: float, activation: Literal["silu", "gelu"] = "silu") -> None:
         super().__init__()
         self.activation = {"silu": functional.silu, "gelu": functional.gelu}[activation]
-        self.up = nn.Linear(dim, width)
-        self.down = nn.Linear(width, dim)
+        self.up = Linear(dim, width)
+        self.down = Linear(width, dim)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, dropout: float | Tensor = 1.0) -> Tensor:

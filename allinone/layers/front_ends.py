@@ -7,6 +7,7 @@ from torch.nn import functional
 from allinone.layers.dropout import Dropout
 from allinone.layers.feature_extractor import FeatureExtractor
 from allinone.layers.lengths import padding_mask
+from allinone.layers.linear import Linear
 from allinone.layers.positions import sinusoids
 
 
@@ -36,7 +37,7 @@ class WaveformFrontEnd(nn.Module):
         super().__init__()
         self.extractor = extractor
         self.feature_norm = nn.LayerNorm(channels) if feature_norm else nn.Identity()
-        self.projection = nn.Linear(channels, dim)
+        self.projection = Linear(channels, dim)
         self.masked = nn.Parameter(torch.rand(dim))
         self.positions = positions
         self.norm = nn.LayerNorm(dim) if norm else nn.Identity()

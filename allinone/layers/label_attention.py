@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from allinone.layers.axes import Axis, head_axes
 from allinone.layers.dropout import Dropout
+from allinone.layers.linear import Linear
 
 
 class KeysValues(NamedTuple):
@@ -42,8 +43,8 @@ class LabelAttention(nn.Module):
         super().__init__()
         self.head_dim = head_dim
         inner = num_heads * head_dim
-        self.query, self.key, self.value = nn.Linear(dim, inner), nn.Linear(dim, inner, key_bias), nn.Linear(dim, inner)
-        self.output = nn.Linear(inner, dim)
+        self.query, self.key, self.value = Linear(dim, inner), Linear(dim, inner, key_bias), Linear(dim, inner)
+        self.output = Linear(inner, dim)
         self.dropout = Dropout(dropout)
         self.axes: Mapping[str, Axis] = head_axes(head_dim, key_bias)
 

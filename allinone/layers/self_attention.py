@@ -9,6 +9,7 @@ from torch.nn import functional
 from allinone.layers.attention import Context
 from allinone.layers.axes import Axis, head_axes, inside
 from allinone.layers.dropout import Dropout
+from allinone.layers.linear import Linear
 
 GATE_UNITS = 8
 
@@ -26,7 +27,7 @@ class RelativeGate(nn.Module):
 
     def __init__(self, num_heads: int, head_dim: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(head_dim, GATE_UNITS)
+        self.linear = Linear(head_dim, GATE_UNITS)
         self.constant = nn.Parameter(torch.ones(num_heads))
         self.numbers = nn.Parameter(torch.arange(num_heads, dtype=torch.float32), requires_grad=False)
         self.axes: Mapping[str, Axis] = {"constant": Axis(0, "heads"), "numbers": Axis(0, "heads")}
@@ -57,8 +58,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.head_dim = head_dim
         inner = num_heads * head_dim
-        self.query, self.key, self.value = nn.Linear(dim, inner), nn.Linear(dim, inner, key_bias), nn.Linear(dim, inner)
-        self.output = nn.Linear(inner, dim)
+        self.query, self.key, self.value = Linear(dim, inner), Linear(dim, inner, key_bias), Linear(dim, inner)
+        self.output = Linear(inner, dim)
         self.gate = RelativeGate(num_heads, head_dim) if gated else None
         self.dropout = Dropout(dropout)
         gate = {} if self.gate is None else inside("gate", self.gate.axes)

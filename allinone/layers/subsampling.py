@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from allinone.layers.dropout import Dropout
+from allinone.layers.linear import Linear
 
 
 def _halved(size: int) -> int:
@@ -28,7 +29,7 @@ class Conv2dSubsampling(nn.Module):
         self.first = nn.Conv2d(1, channels, 3, stride=2)
         self.second = nn.Conv2d(channels, channels, 3, stride=2, groups=channels if separable else 1)
         self.mix = nn.Conv2d(channels, channels, 1) if separable else nn.Identity()
-        self.linear = nn.Linear(channels * _halved(_halved(bands)), dim)
+        self.linear = Linear(channels * _halved(_halved(bands)), dim)
         self.dropout = Dropout(dropout)
 
     @staticmethod

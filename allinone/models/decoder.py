@@ -11,6 +11,7 @@ from torch.nn import functional
 from allinone.layers import FeedForward, KeysValues, LabelAttention, padding_mask
 from allinone.layers.axes import Axis, inside
 from allinone.layers.dropout import Dropout
+from allinone.layers.linear import InputRounding, Linear
 
 BOUNDARY = 0  # the label that ends a text, and begins it unless there is a prompt; the CTC output has its blank there
 
@@ -108,7 +109,8 @@ class DecoderOutput(nn.Module):
     def __init__(self, dim: int, vocab_size: int, tied: bool) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.linear = None if tied else nn.Linear(dim, vocab_size)
+        self.linear = None if tied else Linear(dim, vocab_size)
+        self.rounding = InputRounding() if tied else None
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """``(batch, labels, dim)`` to log probabilities ``(batch, labels, vocab)`` in float32.
@@ -116,7 +118,10 @@ class DecoderOutput(nn.Module):
         ``embedding`` is that of all labels, ``(vocab, dim)``.
         """
         x = self.norm(x)
-        scores = functional.linear(x, embedding) if self.linear is None else self.linear(x)
+        if self.linear is not None:
+            return self.linear(x).log_softmax(-1, torch.float32)
+        assert self.rounding is not None
+        scores = functional.linear(self.rounding(x), embedding)
         return scores.log_softmax(-1, torch.float32)
 
 

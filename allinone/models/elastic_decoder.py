@@ -11,7 +11,8 @@ from allinone.layers.elastic import Elastic, beside
 from allinone.layers.pruning import Pruning
 from allinone.models.decoder import DecoderLayer, TransformerDecoder, after_prompt, valid_frames
 from allinone.models.decoder_layout import DecoderLayout
-from allinone.quantization import Quantised, Quantizer
+from allinone.models.rounded_inputs import round_decoder_inputs
+from allinone.quantization import Activations, Quantised, Quantizer
 from allinone.sparsity import Kept
 from allinone.subnet import LayerConfig
 
@@ -34,6 +35,7 @@ class ElasticDecoder(nn.Module):
         bits: bit-widths of the members; embedding and output have that of the member's first layer.
         first_scales: as in :class:`allinone.layers.elastic.Elastic`.
         pruning: likewise, of the layers; not of the embedding.
+        activations: likewise, of layers and output.
     """
 
     def __init__(
@@ -46,16 +48,17 @@ class ElasticDecoder(nn.Module):
         bits: tuple[int, ...],
         first_scales: bool = True,
         pruning: Pruning | None = None,
+        activations: Activations | None = None,
     ) -> None:
         super().__init__()
-        self.layout, self.dim, self.vocab_size = layout, dim, vocab_size
+        self.layout, self.dim, self.vocab_size, self.activations = layout, dim, vocab_size, activations
         decoder = layout.build(largest, dim, vocab_size)
         self.embedding = Elastic(decoder.embedding, {}, quantizer, bits, first_scales)
         self.layers = nn.ModuleList(
-            Elastic(layer, cast(DecoderLayer, layer).axes, quantizer, bits, first_scales, pruning)
+            Elastic(layer, cast(DecoderLayer, layer).axes, quantizer, bits, first_scales, pruning, activations)
             for layer in decoder.layers
         )
-        self.output = Elastic(decoder.output, {}, quantizer, bits, first_scales)
+        self.output = Elastic(decoder.output, {}, quantizer, bits, first_scales, None, activations)
         self.register_buffer("ranks", torch.arange(len(self.layers)))
         self.register_buffer("means", torch.zeros(len(self.layers), dim))
         self.ranked = tuple(range(len(self.layers)))  # the ranks for a look without waiting for a device
@@ -124,6 +127,7 @@ class ElasticDecoder(nn.Module):
         """A plain decoder with a member's effective weights as they are now, for a search: it rounds them only once."""
         with torch.device("meta"):
             decoder = self.layout.build(layers, self.dim, self.vocab_size)
+            round_decoder_inputs(decoder, layers, self.activations)
         weights = {
             name: weight.dequantise() if isinstance(weight, Quantised) else weight
             for name, weight in self.weights(layers).items()

@@ -14,7 +14,7 @@ from allinone.layers.dropout import as_tensors
 from allinone.layers.elastic import NO_BUFFERS, Elastic, beside
 from allinone.layers.pruning import Pruning
 from allinone.models.encoder import Encoder, EncoderLayer
-from allinone.quantization import Quantised, Quantizer
+from allinone.quantization import Activations, Quantised, Quantizer
 from allinone.sparsity import Kept
 from allinone.subnet import LayerConfig, SubnetConfig
 
@@ -35,6 +35,7 @@ class ElasticEncoder(nn.Module):
             its own the front end is the same for all members and needs to run only once for all of them.
         first_scales: as in :class:`allinone.layers.elastic.Elastic`.
         pruning: likewise, of the layers.
+        activations: likewise, of front end and layers.
 
     Attributes:
         recompute: whether what happens inside each layer is computed again in the backward pass instead of being kept
@@ -55,17 +56,18 @@ class ElasticEncoder(nn.Module):
         front_end_bits: int | None,
         first_scales: bool = True,
         pruning: Pruning | None = None,
+        activations: Activations | None = None,
     ) -> None:
         super().__init__()
         self.front_end_bits = front_end_bits
         self.recompute = False
         self.statistics = {}
         in_front = bits if front_end_bits is None else (front_end_bits,)
-        self.front_end = Elastic(encoder.front_end, {}, quantizer, in_front, first_scales)
+        self.front_end = Elastic(encoder.front_end, {}, quantizer, in_front, first_scales, None, activations)
         self.distances = encoder.distances and Elastic(encoder.distances, {}, quantizer, ())
         self.final = encoder.final and Elastic(encoder.final, {}, quantizer, ())
         self.layers = nn.ModuleList(
-            Elastic(layer, cast(EncoderLayer, layer).axes, quantizer, bits, first_scales, pruning)
+            Elastic(layer, cast(EncoderLayer, layer).axes, quantizer, bits, first_scales, pruning, activations)
             for layer in encoder.layers
         )
 

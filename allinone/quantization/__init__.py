@@ -2,6 +2,13 @@
 
 from allinone.quantization.absmax import AbsMax
 from allinone.quantization.absmean import AbsMean
+from allinone.quantization.activations import (
+    INPUT_BITS,
+    Activations,
+    DynamicActivations,
+    StaticActivations,
+    round_inputs,
+)
 from allinone.quantization.affine import Quantised, fake_quantise, integer_range, quantise
 from allinone.quantization.granularity import Granularity, PerChannel, PerGroup, PerTensor, narrow
 from allinone.quantization.learned import Lsq, least_squares_scale
@@ -9,9 +16,12 @@ from allinone.quantization.nested import NESTED_BITS, Nested, coarser
 from allinone.quantization.quantizer import Quantizer, grouped
 
 __all__ = [
+    "INPUT_BITS",
     "NESTED_BITS",
     "AbsMax",
     "AbsMean",
+    "Activations",
+    "DynamicActivations",
     "Granularity",
     "Lsq",
     "Nested",
@@ -20,6 +30,7 @@ __all__ = [
     "PerTensor",
     "Quantised",
     "Quantizer",
+    "StaticActivations",
     "coarser",
     "fake_quantise",
     "grouped",
@@ -27,4 +38,5 @@ __all__ = [
     "least_squares_scale",
     "narrow",
     "quantise",
+    "round_inputs",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -26,6 +27,7 @@ class AbsMean:
     """
 
     granularity: Granularity = field(default_factory=PerChannel)
+    nested: ClassVar[bool] = False
 
     def initial_log_scales(self, weight: Tensor, bits: Sequence[int]) -> None:
         """None: this quantiser has no parameters."""

@@ -78,17 +78,20 @@ def round_(ratio: Tensor, finer: int = 0) -> Tensor:
     return ratio.mul_(2.0**finer).round_().mul_(2.0**-finer).add_(0.5).floor_()  # powers of two: nothing else rounds
 
 
-def fake_quantise(weight: Tensor, scale: Tensor, bits: int, finer: int = 0) -> Tensor:
+def fake_quantise(weight: Tensor, scale: Tensor, bits: int, finer: int = 0, shared: int | None = None) -> Tensor:
     """The weight that :func:`quantise` stores, in floating point and differentiable.
 
     Equal, bit for bit, to ``quantise(weight, scale, bits, finer).dequantise()``. The gradient of rounding is
     straight-through (LSQ, Esser et al. 2020, Eq. 3 and 5): one inside the range, nothing for a clamped weight; the
-    gradient of the scale is divided by sqrt(weights per scale * largest integer), LSQ section 2.2.
+    gradient of the scale is divided by sqrt(weights per scale * largest integer), LSQ section 2.2; ``shared`` stands
+    for another number than that of the weights per scale.
     """
     blocks, shape = in_blocks(weight, scale.shape)
+    shared = weight.numel() // max(1, scale.numel()) if shared is None else shared
     if blocks is weight:
-        return _FakeQuantise.apply(weight, scale, *integer_range(bits), finer)  # pyright: ignore[reportReturnType]
-    quantised = _FakeQuantise.apply(blocks, scale.reshape(shape), *integer_range(bits), finer)
+        quantised = _FakeQuantise.apply(weight, scale, *integer_range(bits), finer, shared)
+        return quantised  # pyright: ignore[reportReturnType]
+    quantised = _FakeQuantise.apply(blocks, scale.reshape(shape), *integer_range(bits), finer, shared)
     return quantised.reshape(weight.shape)  # pyright: ignore[reportOptionalMemberAccess]
 
 
@@ -105,9 +108,9 @@ class _FakeQuantise(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, scale: Tensor, low: int, high: int, finer: int) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, scale: Tensor, low: int, high: int, finer: int, shared: int) -> Tensor:
         ctx.save_for_backward(weight, scale)
-        ctx.range, ctx.finer = (low, high), finer
+        ctx.range, ctx.finer, ctx.shared = (low, high), finer, shared
         if torch.compiler.is_compiling():  # which joins all this by itself
             return round_(weight / scale, finer).clamp_(low, high) * scale
         quantised = torch.empty_like(weight)
@@ -116,7 +119,7 @@ class _FakeQuantise(torch.autograd.Function):
         return quantised
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None, None, None]:
         (gradient,) = gradients
         weight, scale = ctx.saved_tensors
         low, high = ctx.range
@@ -129,8 +132,7 @@ class _FakeQuantise(torch.autograd.Function):
             if learned:  # d quantised / d scale = integer - (ratio if inside)
                 slope = round_(ratio.clone(), ctx.finer).clamp_(low, high).mul_(above).sub_(ratio.mul_(out))
                 out_scale.copy_(slope.sum_to_size(*scales.shape))
-        per_scale = weight.numel() / scale.numel()
-        return to_weight, to_scale / (per_scale * high) ** 0.5 if learned else None, None, None, None
+        return to_weight, to_scale / (ctx.shared * high) ** 0.5 if learned else None, None, None, None, None
 
 
 def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

@@ -9,7 +9,7 @@ import torch
 from allinone.report.kept import Arithmetic, front_end_bytes, kept_by_layer
 from allinone.report.machine import gigabytes
 from allinone.report.training_step import TrainingStep
-from allinone.subnet import FULL_PRECISION, SubnetConfig
+from allinone.subnet import FULL_PRECISION, SubnetConfig, TensorSpec
 from allinone.training import FitSettings
 from allinone.training.sharding import shares
 
@@ -170,12 +170,24 @@ def _member(
             2 if arithmetic.mixed else _FULL * (rounded or pruned)
         )  # 16 bits keep no rounded one
         effective[index] += size * _FULL * (rounded and pruned)  # which rounding remembers
+        kept[index] += cells * _rounded(step, spec, arithmetic) * rounded
         largest = max(largest, size * (5 * _FULL * rounded + _FULL + (_FULL + 1) * pruned))
     inputs = cells * step.layout.dim * arithmetic.product
     passing = largest + cells * (2 * max(layer.width for layer in member.layers) + 4 * step.layout.dim) * _FULL
     if step.recompute:
         return max(effective), max(kept) + member.depth * inputs, passing
     return sum(effective), sum(kept), passing
+
+
+def _rounded(step: TrainingStep, spec: TensorSpec, arithmetic: Arithmetic) -> float:
+    """Bytes that rounding what a linear map is given keeps, a frame, beyond what the map keeps of it anyway.
+
+    A learned scale keeps what was not rounded, too; of what three maps share, each rounds a copy of its own.
+    """
+    if step.activations is None or len(spec.shape) != 2:
+        return 0
+    shares = spec.name.endswith(("query.weight", "key.weight")) and not arithmetic.mixed
+    return spec.shape[1] * _FULL if prod(step.activations.scale_shape) or shares else 0
 
 
 def _outputs(step: TrainingStep, utterances: int, seconds: float, time: int, arithmetic: Arithmetic) -> float:

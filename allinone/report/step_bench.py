@@ -11,12 +11,13 @@ from allinone.data import Batch
 from allinone.decoding import Heard
 from allinone.layers import FeatureSettings
 from allinone.models import DecoderLayout, Layout
-from allinone.quantization import Quantizer
+from allinone.quantization import Activations, Quantizer
 from allinone.report.interleaved import Timing, interleaved, median_ratio
 from allinone.report.noise import noise_batch
 from allinone.report.published_step import CASE, has_published_step, published_step
 from allinone.report.step_cases import FULL, OWN, PLAIN, QUANTISED, Kind, StepCase, step_cases
 from allinone.subnet import FULL_PRECISION, SearchSpace
+from allinone.tasks.input_ranges import calibrate_inputs
 from allinone.tasks.network import build_network, require_output
 from allinone.tasks.output import Output
 from allinone.tasks.speech import SpeechTask
@@ -72,6 +73,7 @@ class StepBench:
         compile: whether layers are compiled, one by one, those of the plain network too.
         device: where to compute.
         seed: of weights and noise.
+        activations: how the inputs of linear maps are rounded; None leaves them as they are.
     """
 
     layout: Layout
@@ -88,6 +90,7 @@ class StepBench:
     device: str = "cpu"
     seed: int = 0
     ctc: bool = True
+    activations: Activations | None = None
 
     def __post_init__(self) -> None:
         require_output(self.layout, self.ctc, self.attention)
@@ -166,7 +169,9 @@ class StepBench:
             features=self.features,
             attention=self.attention,
             ctc=self.ctc,
+            activations=self.activations,
         )
+        calibrate_inputs(task, [self.batch().to("cpu")])
         if self.compile:
             task.encoder.compile_layers()
         return task.to(self.device).train()

@@ -8,15 +8,19 @@ import torch
 from allinone.data import Batch
 from allinone.layers import FeatureSettings, SpecAugment, TimeMasks
 from allinone.models import AdaptiveDropout, DecoderLayout, Layout
-from allinone.quantization import Quantizer
+from allinone.quantization import Activations, Quantizer
+from allinone.report.noise import noise_batch
 from allinone.subnet import Sampler
 from allinone.tasks.groups import refuse_uneven_groups
+from allinone.tasks.input_ranges import calibrate_inputs
 from allinone.tasks.network import require_output
 from allinone.tasks.patterns import refuse_uneven_patterns
 from allinone.tasks.speech import SpeechTask
 from allinone.text import Tokenizer
 from allinone.training import AdamW, Objective
 from allinone.training.one_pass import Draw, assign, one_pass
+
+_SECONDS = 2.0  # of noise that is heard for ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,7 @@ class TrainingStep:
         precision: of the arithmetic: ``32-true`` or ``bf16-mixed``.
         recompute: whether layers are computed again in the backward pass.
         device: where to compute.
+        activations: how the inputs of linear maps are rounded; None leaves them as they are.
     """
 
     layout: Layout
@@ -56,6 +61,7 @@ class TrainingStep:
     recompute: bool = False
     device: str = "cpu"
     ctc: bool = True
+    activations: Activations | None = None
 
     def __post_init__(self) -> None:
         require_output(self.layout, self.ctc, self.attention)
@@ -64,8 +70,8 @@ class TrainingStep:
         refuse_uneven_patterns(self.layout, self.sampler.space, self.attention)
 
     def task(self) -> SpeechTask:
-        """The supernet, with fresh weights."""
-        return SpeechTask(
+        """The supernet, with fresh weights; ranges of inputs are those of noise."""
+        task = SpeechTask(
             layout=self.layout,
             space=self.sampler.space,
             tokenizer=self.tokenizer,
@@ -76,7 +82,10 @@ class TrainingStep:
             augment=self.augment,
             adaptive_dropout=self.adaptive_dropout,
             layer_drop=self.layer_drop,
+            activations=self.activations,
         )
+        calibrate_inputs(task, [noise_batch(1, _SECONDS, self.tokenizer.vocab_size)])
+        return task
 
     def build(self, task: SpeechTask) -> Callable[[Batch, int], None]:
         """A function of a batch and its number that trains the supernet, which it puts into training mode there."""

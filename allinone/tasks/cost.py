@@ -1,10 +1,12 @@
 """What a member costs as a whole system: its encoder and what it says labels with."""
 
+from math import prod
+
 from allinone.models import DecoderLayout, Layout, encoder_cost
 from allinone.models.cost import layer_costs, tensor_cost
 from allinone.models.inventory import head_tensors
-from allinone.quantization import AbsMax, Quantizer
-from allinone.subnet import Cost, SearchSpace, SubnetConfig, total
+from allinone.quantization import AbsMax, Activations, Quantizer
+from allinone.subnet import FULL_PRECISION, Cost, SearchSpace, SubnetConfig, total
 
 
 def system_cost(
@@ -15,6 +17,7 @@ def system_cost(
     vocab_size: int,
     ctc: bool = True,
     space: SearchSpace | None = None,
+    activations: Activations | None = None,
 ) -> Cost:
     """What a member costs: the papers count the encoder, the artefact stores head and decoder as well.
 
@@ -26,6 +29,7 @@ def system_cost(
         vocab_size: number of labels.
         ctc: whether there is a CTC output.
         space: the search space, by whose pattern and widths weights are dropped; members without zeros need none.
+        activations: how linear maps of few bits round their inputs: the scales of that may be stored, too.
     """
     granularity = quantizer.granularity
     costs = [encoder_cost(layout, subnet, granularity, space)]
@@ -38,7 +42,20 @@ def system_cost(
             granularity,
             None if space is None else space.decoder,
         )
+    if activations is not None and (each := prod(activations.scale_shape)):
+        costs.append(Cost(bytes_stored=4 * each * _rounded_maps(layout, attention, subnet, vocab_size)))
     return total(costs)
+
+
+def _rounded_maps(layout: Layout, attention: DecoderLayout | None, subnet: SubnetConfig, vocab_size: int) -> int:
+    """How many linear maps of a member have few bits; an output that is tied to the embedding is one, too."""
+    specs, tied = list(layout.tensors(subnet)), False
+    if attention is not None:
+        layers = subnet.decoder or attention.whole
+        specs += attention.tensors(layers, layout.dim, vocab_size)
+        tied = attention.tied and layers[0].bits < FULL_PRECISION
+    few = [spec.name for spec in specs if spec.bits < FULL_PRECISION and len(spec.shape) == 2]
+    return sum(name.endswith("weight") and "embedding." not in name for name in few) + tied
 
 
 def full_system_bytes(layout: Layout, attention: DecoderLayout | None, vocab_size: int, ctc: bool = True) -> int:

@@ -14,7 +14,17 @@ from allinone.models import (
     TransformerLayout,
     WaveformLayout,
 )
-from allinone.quantization import AbsMax, AbsMean, Lsq, Nested, PerChannel, PerGroup, PerTensor
+from allinone.quantization import (
+    AbsMax,
+    AbsMean,
+    DynamicActivations,
+    Lsq,
+    Nested,
+    PerChannel,
+    PerGroup,
+    PerTensor,
+    StaticActivations,
+)
 from allinone.sparsity import Blocks, NOfM, Unstructured
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
 from allinone.text import BpeTokenizer, CharTokenizer, SentencePieceTokenizer, VocabularyTokenizer
@@ -29,6 +39,7 @@ _KINDS = {
         CharTokenizer,
         ConformerLayout,
         DecoderLayout,
+        DynamicActivations,
         EmformerTransducerLayout,
         LayerConfig,
         LogMelSettings,
@@ -41,6 +52,7 @@ _KINDS = {
         SearchSpace,
         SentencePieceTokenizer,
         SpectrogramLayout,
+        StaticActivations,
         SubnetConfig,
         TransformerLayout,
         Unstructured,

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from allinone.decoding import Heard
 from allinone.layers import Features, FeatureSettings
 from allinone.models import DecoderLayout, Encoder, Layout, TransformerDecoder
+from allinone.models.rounded_inputs import round_decoder_inputs, round_encoder_inputs
+from allinone.quantization import Activations
 from allinone.subnet import SubnetConfig
 from allinone.text import Tokenizer
 
@@ -45,13 +47,18 @@ def build_network(
     subnet: SubnetConfig,
     attention: DecoderLayout | None = None,
     ctc: bool = True,
+    activations: Activations | None = None,
 ) -> SpeechNetwork:
-    """A plain network of a member's size, its weights yet to be loaded."""
+    """A plain network of a member's size, its weights, and the scales of its inputs, yet to be loaded."""
     require_output(layout, ctc, attention)
-    labels = tokenizer.vocab_size
-    decoder = attention and attention.build(subnet.decoder or attention.whole, layout.dim, labels)
-    head = nn.Linear(layout.dim, labels) if ctc else None
-    return SpeechNetwork(features.build(), layout.build(subnet), head, decoder)
+    labels, encoder = tokenizer.vocab_size, layout.build(subnet)
+    round_encoder_inputs(encoder, subnet.layers, layout.front_end_bits, activations)
+    decoder = None
+    if attention is not None:
+        layers = subnet.decoder or attention.whole
+        decoder = attention.build(layers, layout.dim, labels)
+        round_decoder_inputs(decoder, layers, activations)
+    return SpeechNetwork(features.build(), encoder, nn.Linear(layout.dim, labels) if ctc else None, decoder)
 
 
 def require_output(layout: Layout, ctc: bool, attention: DecoderLayout | None) -> None:

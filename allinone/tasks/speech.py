@@ -20,7 +20,7 @@ from allinone.models import (
 )
 from allinone.models.elastic_decoder import ElasticDecoder
 from allinone.models.elastic_encoder import ElasticEncoder
-from allinone.quantization import Quantised, Quantizer
+from allinone.quantization import Activations, Quantised, Quantizer
 from allinone.sparsity import Kept, StraightThrough
 from allinone.subnet import Cost, LayerConfig, SearchSpace, SubnetConfig
 from allinone.tasks.cost import full_system_bytes, system_cost
@@ -69,6 +69,7 @@ class SpeechTask(nn.Module):
         layer_drop: probability with which each layer of the encoder is left out in training (LayerDrop, Fan et al.
             2020); never in the largest member, which teaches.
         straight_through: how the weights that a sparse member lacks learn in its passes; None if they do not.
+        activations: how linear maps of few bits round their inputs, too; None leaves inputs as they are.
         first_scales: whether scales and survival levels are set from the fresh weights; a supernet that is about to
             take over others, which brings or sets them anew, does without.
 
@@ -91,6 +92,7 @@ class SpeechTask(nn.Module):
         adaptive_dropout: AdaptiveDropout | None = None,
         layer_drop: float = 0.0,
         straight_through: StraightThrough | None = None,
+        activations: Activations | None = None,
         first_scales: bool = True,
     ) -> None:
         super().__init__()
@@ -107,12 +109,17 @@ class SpeechTask(nn.Module):
                 f"layer_drop must be a probability from 0 to below 1; found {layer_drop}. Give such a number."
             )
         self.layout, self.space, self.tokenizer, self.quantizer = layout, space, tokenizer, quantizer
-        self.attention, self.ctc = attention, ctc
+        self.attention, self.ctc, self.activations = attention, ctc, activations
         self.features = features.build()
         self.augment, self.adaptive_dropout, self.layer_drop = augment, adaptive_dropout, layer_drop
-        encoder = cast(Encoder, layout.build(space.largest))
         self.encoder = ElasticEncoder(
-            encoder, quantizer, space.bits, layout.front_end_bits, first_scales, Pruning.of(space, straight_through)
+            cast(Encoder, layout.build(space.largest)),
+            quantizer,
+            space.bits,
+            layout.front_end_bits,
+            first_scales,
+            Pruning.of(space, straight_through),
+            activations,
         )
         self.head = nn.Linear(layout.dim, tokenizer.vocab_size) if ctc else None
         self.decoder = attention and ElasticDecoder(
@@ -124,6 +131,7 @@ class SpeechTask(nn.Module):
             () if space.decoder is None else space.decoder.bits,
             first_scales,
             space.decoder and Pruning.of(space.decoder, straight_through),
+            activations,
         )
 
     def shared(self, waveforms: Tensor, lengths: Tensor, seeds: Tensor | None = None) -> Shared:
@@ -240,8 +248,9 @@ class SpeechTask(nn.Module):
                     yield f"{name}.{part}", elastic
 
     def build(self, subnet: SubnetConfig) -> SpeechNetwork:
-        """A plain network of a member's size, its weights yet to be loaded."""
-        return build_network(self.layout, self.features.settings, self.tokenizer, subnet, self.attention, self.ctc)
+        """A plain network of a member's size, its weights, and the scales of its inputs, yet to be loaded."""
+        parts = self.layout, self.features.settings, self.tokenizer, subnet, self.attention, self.ctc
+        return build_network(*parts, self.activations)
 
     def weights(self, subnet: SubnetConfig) -> dict[str, Tensor | Quantised]:
         """The effective weights of a member, under the names of the plain network's state."""
@@ -278,5 +287,5 @@ class SpeechTask(nn.Module):
 
     def cost(self, subnet: SubnetConfig) -> Cost:
         """What a member costs, its outputs included in the stored bytes."""
-        labels = self.tokenizer.vocab_size
-        return system_cost(self.layout, self.attention, subnet, self.quantizer, labels, self.ctc, self.space)
+        parts = self.layout, self.attention, subnet, self.quantizer, self.tokenizer.vocab_size, self.ctc
+        return system_cost(*parts, self.space, self.activations)

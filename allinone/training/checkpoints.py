@@ -138,6 +138,7 @@ def about_network(task: SpeechTask) -> dict[str, Any]:
         "space": describe(task.space),
         "tokenizer": describe(task.tokenizer),
         "quantizer": describe(task.quantizer),
+        "activations": describe(task.activations),
         "features": describe(task.features.settings),
     }
 

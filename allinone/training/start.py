@@ -38,8 +38,8 @@ def load_task(path: Path, augment: SpecAugment | TimeMasks | None = None) -> tup
     checkpoint = read_checkpoint(path)
     about = checkpoint["allinone"]
     parts = {part: restore(about[part]) for part in ("layout", "space", "tokenizer", "quantizer", "features")}
-    outputs = {"attention": restore(about.get("attention")), "ctc": about.get("ctc", True)}
-    task = SpeechTask(**parts, **outputs, augment=augment, first_scales=False)
+    parts |= {part: restore(about.get(part)) for part in ("attention", "activations")}  # earlier ones name neither
+    task = SpeechTask(**parts, ctc=about.get("ctc", True), augment=augment, first_scales=False)
     state = {
         name.removeprefix("task."): weight.float() if weight.is_floating_point() else weight
         for name, weight in checkpoint["state_dict"].items()
@@ -53,7 +53,8 @@ def load_task(path: Path, augment: SpecAugment | TimeMasks | None = None) -> tup
 def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] | None = None) -> None:
     """Starts a supernet from the weights of a checkpoint.
 
-    The same supernet takes over everything, scales included. Another one (other depths, widths, heads or bits) takes
+    The same supernet takes over everything, scales included, and may round its inputs otherwise: scales that it has for
+    these, and the checkpoint lacks, are yet to be calibrated. Another one (other depths, widths, heads or bits) takes
     the weights of the checkpoint's largest member. If its members had only one width, its feed-forward units are sorted
     by importance first; if they had one number of heads, its attention heads are. So is an attention decoder that has
     smaller members here. ``batches`` decide on the order, or else the weights; they also decide on the layers that
@@ -70,7 +71,8 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
             "Leave the tokenizer to the checkpoint."
         )
     if _sizes(source) == _sizes(task):
-        task.load_state_dict(source.state_dict())
+        learnt = source.state_dict()
+        task.load_state_dict({name: learnt.get(name, fresh) for name, fresh in task.state_dict().items()})
         return
     refuse_other_heads(task, source, str(path))
     largest = source.space.largest
@@ -94,7 +96,8 @@ def take_over_checkpoint(task: SpeechTask, path: Path, batches: Iterable[Batch] 
     means |= {name.replace(".module.", ".", 1): mean for name, mean in measured.items()}
     if layers is None and source.decoder is not None:
         layers = KeptLayers(source.decoder.get_buffer("ranks"), source.decoder.get_buffer("means"))
-    take_over_weights(task, _plain_parameters(source), str(path), means, layers)
+    ranges = {f"{part}.{name}": scale for part, elastic in source.parts() for name, scale in elastic.inputs.stored()}
+    take_over_weights(task, _plain_parameters(source) | ranges, str(path), means, layers)
 
 
 def take_over_member(
@@ -227,6 +230,9 @@ def take_over_weights(
                 elastic.take_over_scale(name, stored)
             if (mean := means.get(f"{part}.{name}")) is not None:
                 elastic.take_over_mean(name, mean)
+        for name, _ in elastic.inputs.stored():
+            if isinstance(scale := weights.get(f"{part}.{name}"), Tensor):
+                elastic.inputs.take_over(name, scale)
     if layers is not None and task.decoder is not None and len(layers.ranks) == len(task.decoder.layers):
         task.decoder.keep(layers.ranks, layers.means)
         logger.info("A decoder of fewer layers keeps them in this order: %s.", _in_words(layers.ranks))

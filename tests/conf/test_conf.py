@@ -26,7 +26,7 @@ from allinone.models import (
     wav2vec2_base,
 )
 from allinone.models.published_config import write_config
-from allinone.quantization import AbsMax, AbsMean, Lsq, Nested
+from allinone.quantization import AbsMax, AbsMean, DynamicActivations, Lsq, Nested, StaticActivations
 from allinone.sparsity import Adam, EveryK, FewShot, Magnitude, OneShot, StraightThrough, Taylor
 from allinone.subnet import SandwichSampler, SearchSpace, WarmUp
 from allinone.text import BpeTokenizer, Tokenizer
@@ -41,6 +41,7 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 ARGUMENTS = {"model", "checkpoint", "subnet", "audio", "output", "resume", "references", "split", "format", "files"}
 ARGUMENTS |= {"reference", "hypotheses", "names"}
 KINDS: dict[str, Any] = {
+    "activations": (DynamicActivations, StaticActivations, type(None)),
     "adaptive_dropout": (AdaptiveDropout, type(None)),
     "attention": (DecoderLayout, type(None)),
     "augment": (SpecAugment, TimeMasks, type(None)),

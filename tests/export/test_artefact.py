@@ -143,18 +143,16 @@ def test_shapes_that_do_not_fit_are_refused(folder):
             ("unknown", {"kind": "Nonsense"}, NO_SUCH_KIND),
             ("incomplete", {"kind": "ConformerLayout"}, NO_SUCH_KIND),
         )
-        for part in ("layout", "attention", "features", "tokenizer")
-        if (name, part) != ("none", "attention")  # which a network may lack
+        for part in ("layout", "attention", "activations", "features", "tokenizer")
+        if name != "none" or part not in ("attention", "activations")  # which a network may lack
     ]
     + [pytest.param("ctc", value, "found another kind of value as ctc", id=f"ctc {value}") for value in (None, 1, "no")]
     + [pytest.param("ctc", False, "found another kind of value as ctc", id="no output")],
 )
 def test_a_description_of_no_network_is_refused(part, description, message, folder):
     edit_manifest(folder, lambda manifest: manifest["network"].update({part: description}))
-    refuses(
-        folder,
-        rf"must describe layout, attention, ctc, features, tokenizer, space of the network; {message}.*\. {AGAIN}",
-    )
+    parts = "layout, attention, ctc, activations, features, tokenizer, space"
+    refuses(folder, rf"must describe {parts} of the network; {message}.*\. {AGAIN}")
 
 
 def test_a_table_of_other_weights_is_refused(folder):

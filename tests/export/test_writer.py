@@ -146,7 +146,8 @@ def test_the_manifest_tells_everything_about_the_member(tmp_path):
     assert manifest["bytes_stored"] == cost.bytes_stored
     assert manifest["macs"] == round(cost.macs)
     assert manifest["ratio"] == task.full_bytes / cost.bytes
-    assert manifest["network"].keys() == {"layout", "attention", "ctc", "features", "tokenizer", "space"}
+    parts = {"layout", "attention", "ctc", "activations", "features", "tokenizer", "space"}
+    assert manifest["network"].keys() == parts
     assert manifest["tensors"].keys() == task.weights(SMALL).keys()
     assert manifest["training_data"] == {"hash": "abc", "about": "Read by nobody, CC0."}
     assert manifest["results"] == RATES

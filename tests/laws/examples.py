@@ -7,9 +7,10 @@ import torch
 from allinone.data.batch import Batch, collate
 from allinone.layers import LogMelSettings, SpecAugment
 from allinone.models import AdaptiveDropout, ConformerLayout, DecoderLayout
-from allinone.quantization import Lsq, PerChannel, Quantised, Quantizer
+from allinone.quantization import Activations, Lsq, PerChannel, Quantised, Quantizer
 from allinone.sparsity import Pattern, StraightThrough
 from allinone.subnet import SearchSpace, SubnetConfig
+from allinone.tasks.input_ranges import calibrate_inputs
 from allinone.tasks.output import Output
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
@@ -54,12 +55,14 @@ def make_task(
     pattern: Pattern | None = None,
     scale_groups: tuple[int | None, ...] = (),
     straight_through: StraightThrough | None = None,
+    activations: Activations | None = None,
+    decoder: SearchSpace | None = None,
     **changes: Any,
 ) -> SpeechTask:
     """A supernet of two depths and two widths with the weights of a fresh one."""
     torch.manual_seed(seed)
     layout = make_layout(**changes)
-    return SpeechTask(
+    task = SpeechTask(
         layout=layout,
         space=SearchSpace(
             (2, layout.num_layers),
@@ -70,8 +73,10 @@ def make_task(
             sparsities=sparsities,
             pattern=pattern,
             scale_groups=scale_groups,
+            decoder=decoder,
         ),
         straight_through=straight_through,
+        activations=activations,
         tokenizer=tokenizer or CharTokenizer(),
         quantizer=quantizer or Lsq(PerChannel()),
         features=LogMelSettings(),
@@ -81,6 +86,8 @@ def make_task(
         adaptive_dropout=adaptive_dropout,
         first_scales=first_scales,
     )
+    calibrate_inputs(task, [make_batch(seed=7)])
+    return task
 
 
 def learn(task: SpeechTask, batch: Batch, member: SubnetConfig, objective: Objective = PLAIN) -> Output:

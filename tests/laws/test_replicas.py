@@ -3,6 +3,7 @@
 import os
 import socket
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 from torch.utils.data import DataLoader
 
 from allinone.data.batch import Batch
+from allinone.quantization import AbsMax, StaticActivations
 from allinone.sparsity import Adam, Blocks, EveryK, Taylor
 from allinone.subnet import SandwichSampler, SearchSpace, SubnetConfig
 from allinone.tasks.speech import SpeechTask
@@ -85,6 +87,11 @@ def make_sparse_example() -> SpeechTask:
     return make_task(bits=(8,), num_layers=3, pattern=Blocks(4, 1), sparsities=(0.5, 0.7))
 
 
+def make_rounded_example() -> SpeechTask:
+    """With scales of inputs that are stored."""
+    return make_task(bits=(4, 8), num_layers=3, quantizer=AbsMax(), activations=StaticActivations())
+
+
 def train(
     batch: Batch,
     sampler: Any,
@@ -92,9 +99,10 @@ def train(
     devices: int,
     optimizer: AdamW = ADAMW,
     prune: Prune | None = None,
+    make: Callable[[], SpeechTask] = make_example,
 ) -> dict[str, Any]:
     """Two steps; gives the gradients of each, the parameters before the last step and at the end, and more."""
-    task, recorder = make_example() if prune is None else make_sparse_example(), Recorder()
+    task, recorder = make() if prune is None else make_sparse_example(), Recorder()
     module = Steps(
         task=task,
         sampler=sampler,
@@ -136,17 +144,23 @@ def replica(rank: int, folder: str, *training: Any) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": Path(folder, "port").read_text()}
     batch = make_batch(SECONDS).select(SPLIT[rank])
     strategy = DDPStrategy(process_group_backend="gloo", gradient_as_bucket_view=True)
-    sampler, optimizer, prune = training
-    torch.save(train(batch, sampler, strategy, 2, optimizer, prune), f"{folder}/{rank}.pt")
+    sampler, *rest = training
+    torch.save(train(batch, sampler, strategy, 2, *rest), f"{folder}/{rank}.pt")
 
 
-def replicas(folder: Path, sampler: Any, optimizer: AdamW = ADAMW, prune: Prune | None = None) -> list[dict[str, Any]]:
+def replicas(
+    folder: Path,
+    sampler: Any,
+    optimizer: AdamW = ADAMW,
+    prune: Prune | None = None,
+    make: Callable[[], SpeechTask] = make_example,
+) -> list[dict[str, Any]]:
     """What each of two ranks trains."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         (folder / "port").write_text(str(free.getsockname()[1]))
     torch.multiprocessing.start_processes(
-        replica, (str(folder), sampler, optimizer, prune), nprocs=2, start_method="forkserver"
+        replica, (str(folder), sampler, optimizer, prune, make), nprocs=2, start_method="forkserver"
     )
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
@@ -220,3 +234,17 @@ def test_two_replicas_with_different_sparse_members_end_with_equal_levels_and_pa
     for part in ("levels", "parameters"):
         assert first[part].keys() == second[part].keys()
         assert all(torch.equal(tensor, second[part][name]) for name, tensor in first[part].items())
+
+
+def test_two_replicas_learn_the_scales_of_inputs_that_one_rank_learns_from_the_joined_batch(tmp_path):
+    """Of batches of different sizes; sums in another order move some inputs to the next integer."""
+    draws = sampler(True, make_rounded_example().space)
+    first, second = replicas(tmp_path, draws, make=make_rounded_example)
+    assert all(torch.equal(weight, second["parameters"][name]) for name, weight in first["parameters"].items())
+    one = train(make_batch(SECONDS), draws, "auto", 1, make=make_rounded_example)
+    names = [name for name, _ in make_rounded_example().named_parameters()]
+    ranges = [index for index, name in enumerate(names) if "inputs.log_scales" in name]
+    assert len(ranges) == 3 * 10
+    found, wanted = (torch.stack([run["gradients"][0][index] for index in ranges]) for run in (first, one))
+    assert (wanted != 0).sum() > len(ranges) / 2
+    assert (found - wanted).norm() < 0.02 * wanted.norm()

@@ -191,6 +191,24 @@ def test_a_run_with_survival_levels_that_is_killed_ends_as_if_nothing_had_happen
     assert "-s56" in (killed / "steps").read_text()  # on the way to 80
 
 
+def test_a_run_with_learned_scales_of_inputs_that_is_killed_ends_as_if_nothing_had_happened(arguments, tmp_path):
+    """Averaged weights have averaged scales; what was heard before the first step is not heard again."""
+    spelt = [argument for argument in arguments if not argument.startswith("trainer.max_steps=")]
+    settings = [*spelt, "activations=static", "trainer.max_steps=6", "trainer.checkpoint_every_steps=2"]
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    for folder in (straight, killed):
+        folder.mkdir()
+    assert run(straight, settings) == 0, (straight / "log").read_text()
+    assert run(killed, [*settings, "resume=true"], Death(3)) == -signal.SIGKILL, (killed / "log").read_text()
+    assert run(killed, [*settings, "resume=true"]) == 0, (killed / "log").read_text()
+    assert_same(killed, straight, max_steps=6)
+    checkpoint = read_checkpoint(run_folder(killed) / "checkpoints" / f"step-{6:09d}.ckpt")
+    raw, averaged = checkpoint["current_model_state"], checkpoint["state_dict"]
+    ranges = [name for name in raw if "inputs.log_scales" in name]
+    assert ranges
+    assert sum(not torch.equal(raw[name], averaged[name]) for name in ranges) > len(ranges) / 2
+
+
 def assert_averages_have_the_levels(checkpoint: dict[str, Any]) -> None:
     """Averaged weights are scored, and exported, with the levels that were trained: no whole number is a mean."""
     raw, averaged = checkpoint["current_model_state"], checkpoint["state_dict"]

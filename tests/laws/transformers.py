@@ -6,10 +6,12 @@ import torch
 
 from allinone.layers import TimeMasks, WaveformSettings, WhisperLogMelSettings
 from allinone.models import DecoderLayout, SpectrogramLayout, TransformerLayout, WaveformLayout
-from allinone.quantization import Lsq, PerChannel, Quantizer
+from allinone.quantization import Activations, Lsq, PerChannel, Quantizer
 from allinone.subnet import SearchSpace, SubnetConfig
+from allinone.tasks.input_ranges import calibrate_inputs
 from allinone.tasks.speech import SpeechTask
 from allinone.text import CharTokenizer
+from tests.laws.examples import make_batch
 
 CHANNELS = (12,) * 7
 SIZES: dict[str, Any] = {"num_layers": 3, "dim": 16, "ffn_dim": 24, "num_heads": 4, "dropout": 0.0}
@@ -46,11 +48,12 @@ def make_transformer(
     augment: TimeMasks | None = None,
     attention: DecoderLayout | None = None,
     layer_drop: float = 0.0,
+    activations: Activations | None = None,
 ) -> SpeechTask:
     """A supernet of two depths, widths and numbers of heads, layer by layer, with the weights of a fresh one."""
     torch.manual_seed(0)
     raw = isinstance(layout.front_end, WaveformLayout)
-    return SpeechTask(
+    task = SpeechTask(
         layout=layout,
         space=SearchSpace((2, 3), (12, 24), (3, 4, 8, 32), layerwise=True, heads=(2, 4)),
         tokenizer=CharTokenizer(),
@@ -59,4 +62,7 @@ def make_transformer(
         augment=augment,
         attention=attention,
         layer_drop=layer_drop,
+        activations=activations,
     )
+    calibrate_inputs(task, [make_batch(seed=7)])
+    return task

@@ -20,7 +20,7 @@ from allinone.models import (
     WaveformLayout,
     xls_r_2b,
 )
-from allinone.quantization import Lsq
+from allinone.quantization import DynamicActivations, Lsq, StaticActivations
 from allinone.report.kept import Arithmetic, kept_by_layer
 from allinone.report.memory_plan import MemoryPlan, plan_memory
 from allinone.report.noise import noise_batch
@@ -42,6 +42,7 @@ WHISPER = TransformerLayout(2, 128, 512, 4, SpectrogramLayout(), "whisper", norm
 WITHOUT_CTC = {"attention": DecoderLayout(2, 256, 4), "ctc": False, "objective": Objective(ctc_weight=0.0)}
 AGAIN = {"recompute": True}
 SPARSE = SearchSpace((2, 3), (128, 256), (4, 8), sparsities=(0.5, 0.8), pattern=Blocks(8, 1))
+DYNAMIC, STATIC = {"activations": DynamicActivations()}, {"activations": StaticActivations()}
 ONE = FitSettings(max_steps=1)
 
 
@@ -155,6 +156,8 @@ def allocated(training: TrainingStep, utterances: int, seconds: float, folder: A
         (POST, SearchSpace((2, 3), (512, 1024), (4, 8)), WaveformSettings(), {}),
         (PRE, SearchSpace((2, 3), (512, 1024), (8, 32)), WaveformSettings(), AGAIN),
         (WHISPER, SearchSpace((1, 2), (256, 512), (4, 8)), WhisperLogMelSettings(), {}),
+        (WHISPER, SearchSpace((1, 2), (256, 512), (4, 8)), WhisperLogMelSettings(), DYNAMIC),
+        (POST, SearchSpace((2, 3), (512, 1024), (4, 8)), WaveformSettings(), STATIC),
     ],
     ids=[
         "conformer",
@@ -165,6 +168,8 @@ def allocated(training: TrainingStep, utterances: int, seconds: float, folder: A
         "post-norm",
         "pre-norm, computed again",
         "whisper",
+        "whisper, inputs rounded frame by frame",
+        "post-norm, inputs rounded by learned scales",
     ],
 )
 def test_a_step_needs_about_the_memory_that_is_computed(layout, space, features, changes, tmp_path):

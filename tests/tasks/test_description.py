@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from allinone.quantization import DynamicActivations, StaticActivations
 from allinone.sparsity import Blocks, NOfM, Unstructured
 from allinone.subnet import LayerConfig, SearchSpace, SubnetConfig
 from allinone.tasks.description import describe, restore
@@ -13,6 +14,8 @@ from allinone.tasks.description import describe, restore
 @pytest.mark.parametrize(
     "value",
     [
+        DynamicActivations(),
+        StaticActivations(),
         Unstructured(),
         LayerConfig(64, 8, 2, 0.625),
         SubnetConfig.parse("2-64-8bit-s50+1-32-4bit-h2-2of3_2-64-8bit-s0.5"),
@@ -23,7 +26,7 @@ from allinone.tasks.description import describe, restore
     ],
     ids=str,
 )
-def test_sparse_members_and_spaces_come_back_as_they_were(value):
+def test_sparse_members_spaces_and_ways_of_rounding_come_back_as_they_were(value):
     assert restore(json.loads(json.dumps(describe(value)))) == value
 
 
