@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from safetensors.torch import load_file
 
 from allinone.export import load, read_artefact, weights_file, write_artefact
 from allinone.models import decoder_tiny
-from allinone.quantization import Nested, PerGroup, PerTensor, Quantised
+from allinone.quantization import DynamicActivations, Nested, PerGroup, PerTensor, Quantised, StaticActivations
 from allinone.sparsity import Blocks, NOfM
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.speech import SpeechTask
@@ -153,7 +154,7 @@ def test_one_plane_more_than_bits_is_read_of_each_matrix_and_the_rest_is_not(bit
     file = folder / "model.safetensors"
     content, before = bytearray(file.read_bytes()), read_artefact(folder, bits).weights
     begin = len(content) - sum(tensor.nbytes for tensor in load_file(file).values())
-    begin += 4 * len(load_file(file)["floats"]) * (list(_offsets(content)) == ["floats", "packed"])
+    begin += 4 * len(load_file(file)["floats"]) * (_offsets(bytes(content)) == ["floats", "packed"])
     needed = {place for start, stop in expected for place in range(start, stop)}
     for place in set(range(sum(counts))) - needed:
         content[begin + place] ^= 255
@@ -161,7 +162,7 @@ def test_one_plane_more_than_bits_is_read_of_each_matrix_and_the_rest_is_not(bit
     after = read_artefact(folder, bits).weights
     for name, weight in before.items():
         if isinstance(weight, Quantised):
-            assert torch.equal(weight.integers, after[name].integers)
+            assert torch.equal(weight.integers, cast(Quantised, after[name]).integers)
     if bits < 8:
         with pytest.raises(ValueError, match=r"must have the sha256 \w+; found \w+: it was changed after the export"):
             read_artefact(folder)
@@ -194,7 +195,7 @@ def test_a_precision_that_is_not_held_is_refused(folder, tmp_path):
     for bits in (5, 7, 32, "4"):
         message = rf"with {bits!r} bits requires that it holds this precision; found 8, 6, 4, 3, 2\. Ask for one of 8,"
         with pytest.raises(ValueError, match=message):
-            read_artefact(folder, bits)
+            read_artefact(folder, cast(int, bits))
     message = (
         r"with 4 bits requires .*; found 2-32-8bit alone, whose integers are not nested\. Leave bits out, or train"
     )
@@ -244,3 +245,11 @@ def test_a_damaged_entry_is_refused(folder):
     edit_manifest(folder, lambda manifest: manifest["tensors"][name].update(bits=4))
     with pytest.raises(ValueError, match=r"The bits of encoder\..* must be 8; found 4\. Export the member again"):
         read_artefact(folder, 2)
+
+
+@pytest.mark.parametrize("activations", [DynamicActivations(), StaticActivations()], ids=lambda way: type(way).__name__)
+def test_inputs_are_rounded_alike_at_every_precision(activations, tmp_path):
+    task = perturb(make_sparse_task(quantizer=Nested(), bits=(2, 4, 8), activations=activations))
+    folder = write(task, "3-24-8bit", tmp_path / "member")
+    assert_holds(task, {8: "3-24-8bit", 4: "3-24-4bit", 2: "3-24-2bit"}, folder)
+    assert read_manifest(folder)["bytes_stored"] == task.cost(SubnetConfig.parse("3-24-8bit")).bytes_stored
