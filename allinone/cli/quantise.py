@@ -18,6 +18,7 @@ from allinone.export.folder import complete_folder
 from allinone.quantization import Quantizer
 from allinone.report.machine import code, machine
 from allinone.subnet import FULL_PRECISION
+from allinone.tasks.input_ranges import calibrate_inputs
 from allinone.tasks.speech import SpeechTask
 from allinone.training.checkpoints import MODEL, about_network, write_untrained
 from allinone.training.post_training import (
@@ -47,6 +48,8 @@ def run(config: DictConfig) -> None:
 
     provide_statistics(source, [with_bits(member, FULL_PRECISION)], about, data, device="cpu")
     task = quantised_member(source, member, config.bits, quantizer)
+    if any(elastic.inputs.unknown for _, elastic in task.parts()):
+        calibrate_inputs(task, data().calibration_loader())
     if config.calibration:
         calibrate(task, heard_inputs(source, member, data().calibration_loader(config.calibration)))
     name = with_bits(member, config.bits).name

@@ -67,6 +67,9 @@ def space_of(member: SubnetConfig, trained: SearchSpace) -> SearchSpace:
 def quantised_member(source: SpeechTask, member: SubnetConfig, bits: int, quantizer: Quantizer) -> SpeechTask:
     """A supernet of one member, whose weights are rounded as a quantiser says: to nearest, or with least squares.
 
+    Its linear maps round their inputs as those of the source do. Scales of inputs that the source stores are kept; what
+    it lacks, as where all its members have full precision, is yet to be calibrated.
+
     Args:
         source: the trained supernet, with statistics of the member at full precision if it has batch norms.
         member: one of its members; its own precision does not matter.
@@ -84,9 +87,11 @@ def quantised_member(source: SpeechTask, member: SubnetConfig, bits: int, quanti
         features=source.features.settings,
         attention=source.attention,
         ctc=source.ctc,
+        activations=source.activations,
         first_scales=False,
     )
-    take_over_weights(task, source.weights(with_bits(member, FULL_PRECISION)), f"the member {member.name}")
+    ranges = {f"{part}.{name}": scale for part, elastic in source.parts() for name, scale in elastic.inputs.stored()}
+    take_over_weights(task, source.weights(with_bits(member, FULL_PRECISION)) | ranges, f"the member {member.name}")
     return task.eval()
 
 

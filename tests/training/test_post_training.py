@@ -6,9 +6,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from allinone.quantization import AbsMax, AbsMean, Lsq, PerChannel, PerGroup, Quantised, least_squares_scale, quantise
+from allinone.quantization import (
+    AbsMax,
+    AbsMean,
+    DynamicActivations,
+    Lsq,
+    PerChannel,
+    PerGroup,
+    Quantised,
+    StaticActivations,
+    least_squares_scale,
+    quantise,
+)
 from allinone.sparsity import Blocks, NOfM
 from allinone.subnet import SearchSpace, SubnetConfig
+from allinone.tasks.input_ranges import calibrate_inputs
 from allinone.tasks.speech import SpeechTask
 from allinone.training.checkpoints import about_network, write_untrained
 from allinone.training.post_training import calibrate, heard_inputs, quantised_member, space_of, with_bits
@@ -45,6 +57,23 @@ def test_weights_are_those_that_the_quantiser_makes_of_the_members_own(quantizer
     found = cast(Quantised, task.weights(task.space.largest)[DOWN])
     assert torch.equal(found.integers, expected.integers)
     torch.testing.assert_close(found.scale, expected.scale)
+
+
+@pytest.mark.parametrize("activations", [DynamicActivations(), StaticActivations()], ids=lambda way: type(way).__name__)
+def test_inputs_are_rounded_as_those_of_the_source_are(activations):
+    source = perturb(make_task(quantizer=AbsMax(), activations=activations, bits=(4, 8))).eval()
+    task = quantised_member(source, SubnetConfig.parse("3-24-8bit"), 4, AbsMax())
+    assert torch.equal(outputs(task, "3-24-4bit"), outputs(source, "3-24-4bit"))
+    plain = quantised_member(perturb(make_task(quantizer=AbsMax(), bits=(4, 8))), task.space.largest, 4, AbsMax())
+    assert not torch.equal(outputs(plain, "3-24-4bit"), outputs(task, "3-24-4bit"))
+
+
+def test_scales_of_inputs_that_the_source_lacks_are_yet_to_be_heard():
+    source = perturb(make_task(quantizer=AbsMax(), activations=StaticActivations(), bits=(32,))).eval()
+    task = quantised_member(source, source.space.largest, 4, AbsMax())
+    assert all(elastic.inputs.unknown for name, elastic in task.parts() if ".layers." in name)
+    calibrate_inputs(task, [make_batch()])
+    assert outputs(task, "3-24-4bit").isfinite().all()
 
 
 def test_a_decoder_is_rounded_if_the_space_has_decoders_and_stays_whole_if_not():
