@@ -11,7 +11,7 @@ from torch._dynamo.testing import CompileCounter
 from allinone.layers.dropout import Dropout, as_tensors, on_device
 from allinone.layers.elastic import Elastic
 from allinone.models import AdaptiveDropout
-from allinone.quantization import AbsMax, DynamicActivations, Lsq, PerChannel, PerGroup, StaticActivations
+from allinone.quantization import DynamicActivations, Lsq, PerChannel, PerGroup, StaticActivations
 from allinone.sparsity import Blocks, StraightThrough
 from allinone.subnet import LayerConfig
 from tests.laws.examples import ALL_BITS, PLAIN, calibrate, learn, make_batch, make_task
@@ -31,12 +31,6 @@ def test_a_layer_compiled_over_the_whole_grid_stays_under_a_graph_for_each_preci
 def test_groups_of_inputs_cost_no_graph_more():
     counts = [graphs_of_the_grid((4, 8), (None,), quantizer=Lsq(scales)) for scales in (PerChannel(), PerGroup(2))]
     assert counts[0] == counts[1]
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
-def test_each_size_of_members_groups_costs_two_graphs_for_each_precision():
-    """4 bits in groups of 2, and as the quantiser says: two kinds of layers, each as a precision of its own."""
-    assert 1 < graphs_of_the_grid((4,), (None,), quantizer=AbsMax(), scale_groups=(None, 2)) <= 4
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.* should not be instantiated:DeprecationWarning")
@@ -80,10 +74,9 @@ def graphs_of_the_grid(
     x, lengths = torch.randn(2, 20, 16), torch.tensor([20, 13])
     context = layer.module.context(x, lengths)  # pyright: ignore[reportCallIssue]
     with torch.no_grad(), torch._dynamo.config.patch(recompile_limit=64):
-        groups: tuple[int | None, ...] = kind.get("scale_groups", (None,))
-        sizes, numbers = itertools.product(precisions, WIDTHS), itertools.product(numbers_of_heads, zeros, groups)
-        for (bits, width), (heads, sparsity, inputs) in itertools.product(sizes, numbers):
-            config = LayerConfig(width, bits, heads, sparsity, inputs_per_scale=inputs)
+        for choice in itertools.product(precisions, WIDTHS, numbers_of_heads, zeros):
+            bits, width, heads, sparsity = choice
+            config = LayerConfig(width, bits, heads, sparsity)
             buffers = {name: torch.rand(16) for name in layer.buffer_names}
             torch.testing.assert_close(
                 compiled(config, x, context, buffers=buffers), layer(config, x, context, buffers=buffers)
