@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,14 @@ def run(config: DictConfig, files: Sequence[str] = ()) -> None:
 
 
 def _names(paths: Sequence[str]) -> list[str]:
-    """The files' names without their ending; where two are the same, the paths."""
+    """The files' names without their ending; where two are the same, with the folders that tell them apart."""
     stems = [Path(path).stem for path in paths]
-    return _unique(stems if len(set(stems)) == len(stems) else list(paths))
+    if len(set(stems)) == len(stems) or len(set(paths)) < len(paths):
+        return _unique(stems)
+    parts = [Path(path).with_suffix("").parts for path in paths]
+    common = next(place for place, column in enumerate(zip_longest(*parts)) if len(set(column)) > 1)
+    same_file = len(set(stems)) == 1 and all(len(part) > common + 1 for part in parts)
+    return _unique(["/".join(part[common : len(part) - same_file]) for part in parts])
 
 
 def _given_names(names: ListConfig | str, paths: Sequence[str]) -> list[str]:

@@ -81,12 +81,21 @@ def test_paths_may_stand_after_two_dashes_and_systems_be_named(call, here):
     assert (pair["names"], pair["verdict"], pair["detectable"]) == (["a", "b"], "same", None)
 
 
-def test_files_of_the_same_name_are_called_by_their_paths(call, here):
-    for folder in ("one", "other"):
-        (here / folder).mkdir()
-        write_trn(here / folder / "test.trn", [("u", "a b")])
-    said = call("score", "reference=one/test.trn", "hypotheses=[one/test.trn,other/test.trn]", "format=json")
-    assert [system["name"] for system in json.loads(said.out)["systems"]] == ["one/test.trn", "other/test.trn"]
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["runs/one/test.trn", "runs/other/test.trn"], ["one", "other"]),
+        (["runs/one/a.trn", "runs/one/b.trn", "runs/other/a.trn"], ["one/a", "one/b", "other/a"]),
+        (["test.trn", "other/test.trn"], ["test", "other/test"]),
+        (["one/a.trn", "other/b.trn"], ["a", "b"]),
+    ],
+)
+def test_files_of_the_same_name_are_called_by_the_folders_that_differ(call, here, paths, names):
+    for path in paths:
+        (here / path).parent.mkdir(parents=True, exist_ok=True)
+        write_trn(here / path, [("u", "a b")])
+    said = call("score", f"reference={paths[0]}", "format=json", "--", *paths)
+    assert [system["name"] for system in json.loads(said.out)["systems"]] == names
 
 
 def test_capitals_count_where_asked(call, here):
