@@ -113,6 +113,8 @@ def test_every_line_of_the_readme_runs(folder, monkeypatch):
             arguments += SMALLER[verb]
         if verb == "train" and ("levels=every_k" in arguments or "experiment=amazon_queen_sparse" in arguments):
             arguments.append("levels.every=1")
+        if "experiment=amazon_queen_all" in arguments and verb == "train":
+            arguments += ["levels.steps=1", "levels.every=1"]
         if "tokenizer=sentencepiece" in arguments:
             arguments.append("tokenizer.vocab_size=12")
         if "DIR/" in line:
