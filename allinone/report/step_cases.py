@@ -73,7 +73,9 @@ def step_cases(space: SearchSpace, quantised: bool) -> Iterator[StepCase]:
         if part.sparsities and not depth is width is precision is _most:
             sparsity = part.sparsities[-1 if precision is _least else 0]
         group = part.pattern.group if part.pattern is not None and sparsity else None
-        inputs = precision(part.scale_groups) if part.scale_groups and bits < FULL_PRECISION else None
+        inputs = None
+        if part.scale_groups and bits < FULL_PRECISION:
+            inputs = part.scale_groups[0 if precision is _least else -1]
         return (LayerConfig(width(part.widths), bits, heads, sparsity, group, inputs),) * depth(part.depths)
 
     def member(*choices: Choice) -> SubnetConfig:

@@ -1,6 +1,6 @@
 """Whether groups of inputs that share a scale fit a whole family: asked before anything is built or read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import gcd
 
@@ -34,7 +34,7 @@ def refuse_uneven_groups(
     _refuse_uneven(own, *of_members)
 
 
-def _refuse_uneven(groups: list[tuple[TensorSpec, int | None]], instead: str, what: str) -> None:
+def _refuse_uneven(groups: Sequence[tuple[TensorSpec, int | None]], instead: str, what: str) -> None:
     """Raises ValueError if a matrix has inputs that its groups do not divide."""
     for spec, size in groups:
         if size is not None and spec.shape[1] % size:
