@@ -71,8 +71,10 @@ def run(config: DictConfig, files: Sequence[str] = ()) -> None:
 def _names(paths: Sequence[str]) -> list[str]:
     """The files' names without their ending; where two are the same, with the folders that tell them apart."""
     stems = [Path(path).stem for path in paths]
-    if len(set(stems)) == len(stems) or len(set(paths)) < len(paths):
+    if len(set(stems)) == len(stems):
         return _unique(stems)
+    if len(set(paths)) < len(paths):
+        return _unique(list(paths))
     parts = [Path(path).with_suffix("").parts for path in paths]
     common = next(place for place, column in enumerate(zip_longest(*parts)) if len(set(column)) > 1)
     same_file = len(set(stems)) == 1 and all(len(part) > common + 1 for part in parts)

@@ -149,8 +149,8 @@ def decode_changed(change: dict[str, Any], pattern: Pattern = Unstructured(), th
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"values": "sparse"}, r"'packed' or 'grouped', or 'sparse' as one of these; found 'sparse' for matrix\. Read"),
-        ({"values": None}, r"'packed' or 'grouped', or 'sparse' as one of these; found None for matrix\. Read"),
+        ({"values": "sparse"}, r"'grouped' or 'planes', or 'sparse' as one of these; found 'sparse' for matrix\. Read"),
+        ({"values": None}, r"'grouped' or 'planes', or 'sparse' as one of these; found None for matrix\. Read"),
         ({"pattern": "8x1"}, r"pattern of matrix must be the rows and .* or the M of N:M; found '8x1'\. Export the"),
         ({"pattern": [1]}, r"pattern of matrix must be the rows and .* or the M of N:M; found \[1\]\. Export the"),
         ({"pattern": None}, r"pattern of matrix must be the rows and .* or the M of N:M; found None\. Export the"),
