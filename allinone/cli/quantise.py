@@ -25,8 +25,8 @@ from allinone.training.post_training import (
     calibrate,
     heard_inputs,
     quantised_member,
+    refuse_differing_layers,
     refuse_dynamic_scales,
-    with_bits,
 )
 from allinone.training.start import load_task
 
@@ -39,6 +39,7 @@ def run(config: DictConfig) -> None:
     source, about = load_task(Path(config.checkpoint))
     source.eval()
     member = source.space.parse(config.subnet)
+    refuse_differing_layers(member)
     quantizer: Quantizer = instantiate(config.quantizer)
     if config.calibration:
         refuse_dynamic_scales(quantizer)
@@ -46,13 +47,13 @@ def run(config: DictConfig) -> None:
     def data() -> SpeechDataModule:
         return ready_data(data_settings(config.data, about, "Calibrating"), source)
 
-    provide_statistics(source, [with_bits(member, FULL_PRECISION)], about, data, device="cpu")
+    provide_statistics(source, [member.with_bits(FULL_PRECISION)], about, data, device="cpu")
     task = quantised_member(source, member, config.bits, quantizer)
     if any(elastic.inputs.unknown for _, elastic in task.parts()):
         calibrate_inputs(task, data().calibration_loader())
     if config.calibration:
         calibrate(task, heard_inputs(source, member, data().calibration_loader(config.calibration)))
-    name = with_bits(member, config.bits).name
+    name = member.with_bits(config.bits).name
     origin = {**about["origin"], "quantised_from": str(config.checkpoint), "calibration": config.calibration}
     with complete_folder(Path(str(config.output)), replaceable=lambda _: False) as folder:
         (folder / CHECKPOINTS).mkdir()

@@ -7,14 +7,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from allinone.export.extract import as_float, load_weights
+from allinone.export.extract import load_weights
 from allinone.export.manifest import AGAIN, FILE_NAME, Manifest
 from allinone.export.nested import at_precision
 from allinone.export.tensors import Weight, decode, payload
 from allinone.export.weights_file import read_precision, read_tensors
 from allinone.layers import FeatureSettings
 from allinone.models import DecoderLayout, Layout
-from allinone.quantization import Activations, DynamicActivations, StaticActivations
+from allinone.quantization import Activations, DynamicActivations, StaticActivations, as_float
 from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks import SpeechNetwork, build_network, restore
 from allinone.text import Tokenizer

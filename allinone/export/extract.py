@@ -4,10 +4,10 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import nn
 
 from allinone.export.tensors import Weight
-from allinone.quantization import Quantised
+from allinone.quantization import as_float
 from allinone.subnet import SubnetConfig
 from allinone.tasks import SpeechNetwork
 
@@ -46,8 +46,3 @@ def load_weights(network: nn.Module, weights: Mapping[str, Weight]) -> None:
     """Puts stored weights, dequantised, into a plain network, which is frozen and in evaluation mode afterwards."""
     network.load_state_dict({name: as_float(weight) for name, weight in weights.items()})
     network.eval().requires_grad_(False)
-
-
-def as_float(weight: Weight) -> Tensor:
-    """The weight that the network computes with."""
-    return weight.dequantise() if isinstance(weight, Quantised) else weight

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from allinone.export import huggingface_ctc, huggingface_whisper
-from allinone.export.extract import as_float, evaluation_copy
+from allinone.export.extract import evaluation_copy
 from allinone.export.folder import complete_folder
 from allinone.export.huggingface_card import huggingface_card
 from allinone.export.huggingface_parts import CARD, WEIGHTS
@@ -18,7 +18,7 @@ from allinone.export.verify import verify_close
 from allinone.export.writer import check_results, nothing, versions
 from allinone.layers.linear import INPUT_SCALE
 from allinone.models.huggingface import CONFIG
-from allinone.quantization import Quantised
+from allinone.quantization import Quantised, as_float
 from allinone.subnet import SubnetConfig
 from allinone.text.json_file import read_json
 

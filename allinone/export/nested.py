@@ -9,7 +9,7 @@ from allinone.export.manifest import Manifest
 from allinone.export.tensors import Table, Weight
 from allinone.export.weights_file import read_precision
 from allinone.quantization import NESTED_BITS, Quantised
-from allinone.subnet import FULL_PRECISION, LayerConfig, SubnetConfig
+from allinone.subnet import FULL_PRECISION, SubnetConfig
 
 if TYPE_CHECKING:  # a recogniser runs without the supernet's code
     from allinone.tasks.speech import SpeechTask
@@ -34,7 +34,7 @@ def precisions(task: "SpeechTask", subnet: SubnetConfig) -> dict[int, SubnetConf
     if {layer.bits for layer in (*subnet.layers, *subnet.decoder)} != {NESTED_BITS}:
         raise ValueError(
             f"An artefact of several precisions requires a member whose layers all have {NESTED_BITS} bits, which "
-            f"contain the others; found {subnet.name}. Name {with_bits(subnet, NESTED_BITS).name}, or leave "
+            f"contain the others; found {subnet.name}. Name {subnet.with_bits(NESTED_BITS).name}, or leave "
             "nested=true out."
         )
     if task.encoder.needs_statistics:
@@ -43,7 +43,7 @@ def precisions(task: "SpeechTask", subnet: SubnetConfig) -> dict[int, SubnetConf
             "batch norm; found a network with batch norm. Leave nested=true out and export each precision by itself."
         )
     widths = sorted({*task.space.bits} - {NESTED_BITS}, reverse=True)
-    fewer = {bits: with_bits(subnet, bits) for bits in widths if bits < NESTED_BITS}
+    fewer = {bits: subnet.with_bits(bits) for bits in widths if bits < NESTED_BITS}
     members = {bits: member for bits, member in fewer.items() if member in task.space}
     if not members:
         asked = ", ".join(member.name for member in fewer.values()) or "none of fewer bits"
@@ -52,15 +52,6 @@ def precisions(task: "SpeechTask", subnet: SubnetConfig) -> dict[int, SubnetConf
             f"found a space without them ({asked}). Name another member, or leave nested=true out."
         )
     return {NESTED_BITS: subnet} | members
-
-
-def with_bits(subnet: SubnetConfig, bits: int) -> SubnetConfig:
-    """The member that differs in its bits alone."""
-
-    def changed(layers: tuple[LayerConfig, ...]) -> tuple[LayerConfig, ...]:
-        return tuple(replace(layer, bits=bits) for layer in layers)
-
-    return SubnetConfig(changed(subnet.layers), changed(subnet.decoder))
 
 
 def nested_names(weights: Mapping[str, Weight], of_fewer_bits: Mapping[str, Weight]) -> Collection[str]:

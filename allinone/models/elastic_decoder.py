@@ -12,7 +12,7 @@ from allinone.layers.pruning import Pruning
 from allinone.models.decoder import DecoderLayer, TransformerDecoder, after_prompt, valid_frames
 from allinone.models.decoder_layout import DecoderLayout
 from allinone.models.rounded_inputs import round_decoder_inputs
-from allinone.quantization import Activations, Quantised, Quantizer
+from allinone.quantization import Activations, Quantised, Quantizer, as_float
 from allinone.sparsity import Kept
 from allinone.subnet import LayerConfig
 
@@ -128,10 +128,7 @@ class ElasticDecoder(nn.Module):
         with torch.device("meta"):
             decoder = self.layout.build(layers, self.dim, self.vocab_size)
             round_decoder_inputs(decoder, layers, self.activations)
-        weights = {
-            name: weight.dequantise() if isinstance(weight, Quantised) else weight
-            for name, weight in self.weights(layers).items()
-        }
+        weights = {name: as_float(weight) for name, weight in self.weights(layers).items()}
         decoder.load_state_dict(weights, assign=True)
         return decoder.eval().requires_grad_(False)
 

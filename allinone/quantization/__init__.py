@@ -9,7 +9,7 @@ from allinone.quantization.activations import (
     StaticActivations,
     round_inputs,
 )
-from allinone.quantization.affine import Quantised, fake_quantise, integer_range, quantise
+from allinone.quantization.affine import Quantised, as_float, fake_quantise, integer_range, quantise
 from allinone.quantization.granularity import Granularity, PerChannel, PerGroup, PerTensor, narrow
 from allinone.quantization.learned import Lsq, least_squares_scale
 from allinone.quantization.nested import NESTED_BITS, Nested, coarser
@@ -31,6 +31,7 @@ __all__ = [
     "Quantised",
     "Quantizer",
     "StaticActivations",
+    "as_float",
     "coarser",
     "fake_quantise",
     "grouped",

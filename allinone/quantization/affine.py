@@ -57,6 +57,11 @@ def _are_whole_groups(entries: Tensor, each: int) -> bool:
     return torch.equal(entries, (first[:, None] + torch.arange(each, device=entries.device)).flatten())
 
 
+def as_float(weight: Tensor | Quantised) -> Tensor:
+    """The weight that a network computes with."""
+    return weight.dequantise() if isinstance(weight, Quantised) else weight
+
+
 def quantise(weight: Tensor, scale: Tensor, bits: int, finer: int = 0) -> Quantised:
     """The integers nearest to ``weight / scale``, clamped to the range of ``bits``; ``finer`` as in :func:`round_`."""
     low, high = integer_range(bits)

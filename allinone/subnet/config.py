@@ -1,7 +1,7 @@
 """A sub-network of a supernet is a value: how many layers, and how wide, attentive, precise and sparse each is."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from allinone.subnet.zeros import LEVELS, threshold_of, zeros_name
@@ -142,6 +142,20 @@ class SubnetConfig:
     def depth(self) -> int:
         """Number of layers of the encoder."""
         return len(self.layers)
+
+    def with_bits(self, bits: int) -> "SubnetConfig":
+        """The same layers at another precision; at full precision without scale groups, as there are no scales.
+
+        Raises:
+            ValueError: if there is no such precision.
+        """
+
+        def changed(layers: tuple[LayerConfig, ...]) -> tuple[LayerConfig, ...]:
+            if bits == FULL_PRECISION:
+                return tuple(replace(layer, bits=bits, inputs_per_scale=None) for layer in layers)
+            return tuple(replace(layer, bits=bits) for layer in layers)
+
+        return SubnetConfig(changed(self.layers), changed(self.decoder))
 
     @property
     def is_uniform(self) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -11,8 +10,9 @@ from torch import Tensor, nn
 from allinone.data.batch import Batch
 from allinone.layers.input_scales import InputScales
 from allinone.layers.linear import InputRounding
-from allinone.quantization import Quantised
-from allinone.subnet import FULL_PRECISION, LayerConfig, SubnetConfig
+from allinone.quantization import as_float
+from allinone.subnet import FULL_PRECISION
+from allinone.tasks.hearing import hear_each
 from allinone.tasks.network import SpeechNetwork, build_network
 from allinone.tasks.recalibration import recalibrate
 from allinone.tasks.speech import SpeechTask
@@ -47,15 +47,7 @@ def calibrate_inputs(task: SpeechTask, batches: Iterable[Batch]) -> None:
     for name, module in network.named_modules():
         if isinstance(module, InputRounding) and name in wanted:
             module.register_forward_pre_hook(partial(observe, name))
-    device = next(task.parameters()).device
-    network.to(device).eval()
-    for batch in batches:
-        for row in range(len(batch)):
-            one = batch.select([row]).to(device)
-            heard = network(one.waveforms, one.lengths)
-            if heard.speller is not None:
-                heard.speller(heard.encoded, heard.lengths, one.labels)
-    if not largest:
+    if not hear_each(network.to(next(task.parameters()).device).eval(), batches):
         raise ValueError(
             "The ranges of inputs require at least one utterance that is heard; found none. Hand over training data, "
             "or give activations=dynamic or activations=none."
@@ -66,16 +58,12 @@ def calibrate_inputs(task: SpeechTask, batches: Iterable[Batch]) -> None:
 
 def _at_full_precision(task: SpeechTask, batches: Iterable[Batch]) -> SpeechNetwork:
     """The largest member as a plain network that rounds no inputs."""
-    largest = task.space.largest
-    member = SubnetConfig(_full(largest.layers), _full(largest.decoder))
+    member = task.space.largest.with_bits(FULL_PRECISION)
     with _without_rounding(task):
         before = dict(task.encoder.statistics)
         if task.encoder.lacks_statistics(member):
             recalibrate(task, batches, [member], device=next(task.parameters()).device)
-        weights = {
-            name: weight.dequantise() if isinstance(weight, Quantised) else weight
-            for name, weight in task.weights(member).items()
-        }
+        weights = {name: as_float(weight) for name, weight in task.weights(member).items()}
         task.encoder.statistics = before
     network = build_network(task.layout, task.features.settings, task.tokenizer, member, task.attention, task.ctc)
     network.load_state_dict(weights)
@@ -93,7 +81,3 @@ def _without_rounding(task: SpeechTask) -> Iterator[None]:
     finally:
         for elastic, inputs in scales:
             elastic.inputs = inputs
-
-
-def _full(layers: tuple[LayerConfig, ...]) -> tuple[LayerConfig, ...]:
-    return tuple(replace(layer, bits=FULL_PRECISION) for layer in layers)

@@ -8,33 +8,22 @@ from torch import Tensor
 
 from allinone.data.batch import Batch
 from allinone.models.input_squares import input_squares
-from allinone.quantization import Lsq, Quantised, Quantizer, least_squares_scale, quantise
+from allinone.quantization import Lsq, Quantizer, as_float, least_squares_scale, quantise
 from allinone.subnet import FULL_PRECISION, LayerConfig, SearchSpace, SubnetConfig
+from allinone.tasks.hearing import hear_each
 from allinone.tasks.speech import SpeechTask
 from allinone.training.start import take_over_weights
 
 _DAMPING = 0.01
 
 
-def with_bits(member: SubnetConfig, bits: int) -> SubnetConfig:
-    """The same member at another precision, which at full precision has no scale groups.
-
-    Raises:
-        ValueError: if its layers differ, or there is no such precision.
-    """
+def refuse_differing_layers(member: SubnetConfig) -> None:
+    """Raises ValueError if a member is no uniform one, which alone is quantised after training."""
     if not member.is_uniform:
         raise ValueError(
             f"A member that is quantised after training requires layers that agree; found {member.name}. Choose one "
             "whose layers are equal, as largest and smallest are."
         )
-
-    def rounded(layers: tuple[LayerConfig, ...]) -> tuple[LayerConfig, ...]:
-        return tuple(
-            replace(layer, bits=bits, inputs_per_scale=None if bits == FULL_PRECISION else layer.inputs_per_scale)
-            for layer in layers
-        )
-
-    return SubnetConfig(rounded(member.layers), rounded(member.decoder))
 
 
 def space_of(member: SubnetConfig, trained: SearchSpace) -> SearchSpace:
@@ -79,9 +68,10 @@ def quantised_member(source: SpeechTask, member: SubnetConfig, bits: int, quanti
     Raises:
         ValueError: if there is no such precision, the layers of the member differ, or scale groups do not fit.
     """
+    refuse_differing_layers(member)
     task = SpeechTask(
         layout=source.layout,
-        space=space_of(with_bits(member, bits), source.space),
+        space=space_of(member.with_bits(bits), source.space),
         tokenizer=source.tokenizer,
         quantizer=quantizer,
         features=source.features.settings,
@@ -91,7 +81,7 @@ def quantised_member(source: SpeechTask, member: SubnetConfig, bits: int, quanti
         first_scales=False,
     )
     ranges = {f"{part}.{name}": scale for part, elastic in source.parts() for name, scale in elastic.inputs.stored()}
-    take_over_weights(task, source.weights(with_bits(member, FULL_PRECISION)) | ranges, f"the member {member.name}")
+    take_over_weights(task, source.weights(member.with_bits(FULL_PRECISION)) | ranges, f"the member {member.name}")
     return task.eval()
 
 
@@ -110,27 +100,11 @@ def heard_inputs(source: SpeechTask, member: SubnetConfig, batches: Iterable[Bat
     Raises:
         ValueError: if there is no utterance.
     """
-    whole = with_bits(member, FULL_PRECISION)
+    whole = member.with_bits(FULL_PRECISION)
     network = source.build(whole)
-    network.load_state_dict(
-        {
-            name: each.dequantise() if isinstance(each, Quantised) else each
-            for name, each in source.weights(whole).items()
-        }
-    )
-    heard: list[str] = []
-
-    def listen() -> None:
-        for batch in batches:
-            for row in range(len(batch)):
-                one = batch.select([row])
-                said = network(one.waveforms, one.lengths)
-                if network.decoder is not None:
-                    network.decoder(said.encoded, said.lengths, one.labels)
-                heard.extend(one.ids)
-
-    squares = input_squares(network.eval(), listen)
-    if not heard:
+    network.load_state_dict({name: as_float(weight) for name, weight in source.weights(whole).items()})
+    squares = input_squares(network.eval(), lambda: hear_each(network, batches))
+    if not squares:
         raise ValueError(
             "Calibration requires utterances of the training split; found none. Give calibration=64 and data that have "
             "a training split, or calibration=0 to round without data."

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from allinone.data.batch import Batch
 from allinone.layers import SpecAugment, TimeMasks
 from allinone.models.activation_scores import KeptLayers
-from allinone.quantization import Quantised
+from allinone.quantization import Quantised, as_float
 from allinone.subnet import SearchSpace
 from allinone.tasks import SpeechNetwork
 from allinone.tasks.description import restore
@@ -215,7 +215,7 @@ def take_over_weights(
             stored = weights.get(name)
             if isinstance(stored, Quantised):
                 integers[name] = stored
-            weight = stored.dequantise() if isinstance(stored, Quantised) else stored
+            weight = None if stored is None else as_float(stored)
             if weight is None or not _covers(weight, parameter):
                 found = "none" if weight is None else f"shape {tuple(weight.shape)}"
                 raise ValueError(

@@ -78,6 +78,15 @@ def test_a_member_is_uniform_if_each_of_its_parts_is(name, uniform):
     assert SubnetConfig.parse(name).is_uniform == uniform
 
 
+def test_another_precision_keeps_all_else_but_full_precision_has_no_scale_groups():
+    member = SubnetConfig.parse("2-12-8bit-g4-h2-s50_1-24-4bit")
+    assert member.with_bits(2).name == "2-12-2bit-g4-h2-s50_1-24-2bit"
+    assert member.with_bits(32).name == "2-12-32bit-h2-s50_1-24-32bit"
+    assert member.with_bits(8).with_bits(8) == member.with_bits(8)
+    with pytest.raises(ValueError, match="Bits must be one of"):
+        member.with_bits(1)
+
+
 def test_names_are_safe_in_paths():
     for name in ("1-64-8bit-h2+2-32-32bit_1-256-4bit+1-128-4bit", "1-64-8bit-h2-s62.5+2-32-32bit-s5_1-256-4bit-2of4"):
         assert re.fullmatch(r"[a-z0-9_+.-]+", SubnetConfig.parse(name).name)

@@ -73,3 +73,9 @@ def test_batch_norms_get_statistics_for_it_and_forget_them():
 def test_without_utterances_there_are_no_ranges():
     with pytest.raises(ValueError, match=r"require at least one utterance that is heard; found none\. Hand over"):
         calibrate_inputs(fresh(), [])
+
+
+def test_members_with_scale_groups_hear_at_full_precision_too():
+    task = fresh(bits=(4, 8), scale_groups=(4,))
+    calibrate_inputs(task, [make_batch((0.5,))])
+    assert not any(elastic.inputs.unknown for _, elastic in task.parts())

@@ -23,7 +23,7 @@ from allinone.subnet import SearchSpace, SubnetConfig
 from allinone.tasks.input_ranges import calibrate_inputs
 from allinone.tasks.speech import SpeechTask
 from allinone.training.checkpoints import about_network, write_untrained
-from allinone.training.post_training import calibrate, heard_inputs, quantised_member, space_of, with_bits
+from allinone.training.post_training import calibrate, heard_inputs, quantised_member, space_of
 from allinone.training.start import load_task
 from tests.laws.examples import DECODER, dense, make_batch, make_task, perturb
 
@@ -51,7 +51,7 @@ def test_weights_are_those_that_the_quantiser_makes_of_the_members_own(quantizer
     member = SubnetConfig.parse("2-12-8bit")
     task = quantised_member(source, member, 4, quantizer)
     assert task.space.largest.name == "2-12-4bit"
-    own = cast(Tensor, source.weights(with_bits(member, 32))[DOWN])
+    own = cast(Tensor, source.weights(member.with_bits(32))[DOWN])
     rows = quantizer.initial_log_scales(own, (4,))
     expected = quantizer.quantise(own, None if rows is None else rows[0], 4)
     found = cast(Quantised, task.weights(task.space.largest)[DOWN])
@@ -102,7 +102,7 @@ def test_zeros_stay_where_they_are_and_do_not_move_scales(zeros, pattern):
     member = SubnetConfig.parse(f"3-24-8bit-{zeros}")
     task = quantised_member(source, member, 4, AbsMax())
     sparse = task.space.parse(f"3-24-4bit-{zeros}")
-    before = cast(Tensor, source.weights(with_bits(member, 32))[DOWN])
+    before = cast(Tensor, source.weights(member.with_bits(32))[DOWN])
     found = cast(Quantised, task.weights(sparse)[DOWN])
     assert (before == 0).float().mean() == 0.5
     assert not found.integers[before == 0].any()
@@ -112,10 +112,8 @@ def test_zeros_stay_where_they_are_and_do_not_move_scales(zeros, pattern):
 
 def test_groups_and_heads_of_a_member_are_kept():
     member = SubnetConfig.parse("2-12-8bit-g4-h2")
-    assert with_bits(member, 2).name == "2-12-2bit-g4-h2"
-    assert with_bits(member, 32).name == "2-12-32bit-h2"
     source = make_task(scale_groups=(4,), heads=(1, 2), quantizer=AbsMax())
-    assert space_of(with_bits(member, 2), source.space).largest.name == "2-12-2bit-g4-h2"
+    assert space_of(member.with_bits(2), source.space).largest.name == "2-12-2bit-g4-h2"
 
 
 @pytest.mark.parametrize("granularity", [PerChannel(), PerGroup(4)], ids=str)
