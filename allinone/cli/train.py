@@ -57,6 +57,7 @@ CONFIG = "config.yaml"
 def run(config: DictConfig) -> None:
     """Trains, or continues a training."""
     folder = Path(HydraConfig.get().runtime.output_dir)
+    started_as = code()  # a checkout may be another one when the training ends
     config = _settings(config, folder)
     start = newest_readable(folder / CHECKPOINTS) if config.resume and (folder / CHECKPOINTS).is_dir() else None
     if config.resume and start is None:
@@ -128,7 +129,7 @@ def run(config: DictConfig) -> None:
             logger.warning("Stopped at step %d of %d; continue with resume=%s", *steps, folder)
         raise SystemExit(143)
     if trainer.is_global_zero:
-        _finish(folder, module, data, trainer)
+        _finish(folder, module, data, trainer, started_as)
 
 
 def _prune(config: DictConfig, space: SearchSpace) -> Prune | None:
@@ -266,7 +267,9 @@ def _calibrate(path: Path, data: SpeechDataModule, device: torch.device) -> None
     add_statistics(path, task.encoder.statistics)
 
 
-def _finish(folder: Path, module: OnePassModule, data: SpeechDataModule, trainer: lightning.Trainer) -> None:
+def _finish(
+    folder: Path, module: OnePassModule, data: SpeechDataModule, trainer: lightning.Trainer, started_as: str
+) -> None:
     """Writes what the run came to; the results come last, because a run with results is finished."""
     checkpoints = folder / CHECKPOINTS
     best = checkpoints / BEST
@@ -276,7 +279,12 @@ def _finish(folder: Path, module: OnePassModule, data: SpeechDataModule, trainer
     cost = {**module.ledger.summary(), "machine": machine()}
     (folder / "cost.json").write_text(json.dumps(cost, indent=1))
     scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("dev/")}
-    results = {"steps": trainer.global_step, "scores": scores, "data_hash": module.origin["data_hash"], "code": code()}
+    results = {
+        "steps": trainer.global_step,
+        "scores": scores,
+        "data_hash": module.origin["data_hash"],
+        "code": started_as,
+    }
     (folder / FINISHED).write_text(json.dumps(results, indent=1))
     if cost["single_runs"]:
         logger.info("This run cost %.2f single runs (%.0f s of training).", cost["single_runs"], cost["seconds"])
