@@ -9,7 +9,8 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
 def keep_freed_memory() -> bool:
     """Tells the C library (glibc) to keep what is freed.
 
-    By itself it gives large pieces back to the system, which has to clear them when the next step asks for them anew. The process then holds, to its end, as much as it needed at once.
+    By itself it gives large pieces back to the system, which has to clear them when the next step asks for them anew.
+    The process then holds, to its end, as much as it needed at once.
 
     Returns:
         Whether it was told: not where there is another C library.
